@@ -1,0 +1,3 @@
+//! Corpora for EmotionCLIP.
+
+pub mod synthetic;

@@ -1,0 +1,5 @@
+//! What the tests across crates share.
+
+#![warn(missing_docs)]
+
+pub mod golden;
