@@ -17,7 +17,9 @@ fn small_config(golden: &Golden) -> EmotionClipConfig {
 }
 
 fn load(config: &EmotionClipConfig, weights: &StateDict, device: &Device) -> EmotionClip {
-    let model = config.init(device).expect("the goldens' configuration is valid");
+    let model = config
+        .init(device)
+        .expect("the goldens' configuration is valid");
     load_state_dict(model, weights, Completeness::Whole).expect("the goldens' weights fit")
 }
 
@@ -103,9 +105,24 @@ fn frame_features_match_for_every_subject_encoding_and_activation() {
     let golden = Golden::read("model");
     let device = Device::flex();
     let cases: [(&str, SubjectEncoding, SapWeight, Activation); 4] = [
-        ("vanilla", SubjectEncoding::Vanilla, SapWeight::Coverage, Activation::Gelu),
-        ("sap_coverage", SubjectEncoding::Sap, SapWeight::Coverage, Activation::Gelu),
-        ("sap_indicator", SubjectEncoding::Sap, SapWeight::Indicator, Activation::Gelu),
+        (
+            "vanilla",
+            SubjectEncoding::Vanilla,
+            SapWeight::Coverage,
+            Activation::Gelu,
+        ),
+        (
+            "sap_coverage",
+            SubjectEncoding::Sap,
+            SapWeight::Coverage,
+            Activation::Gelu,
+        ),
+        (
+            "sap_indicator",
+            SubjectEncoding::Sap,
+            SapWeight::Indicator,
+            Activation::Gelu,
+        ),
         (
             "sap_coverage_quick_gelu",
             SubjectEncoding::Sap,
@@ -145,7 +162,10 @@ fn attention_maps_match_in_every_layer() {
 fn text_features_match_wherever_the_end_of_text_stands() {
     let golden = Golden::read("model");
     let device = Device::flex();
-    for (name, activation) in [("gelu", Activation::Gelu), ("quick_gelu", Activation::QuickGelu)] {
+    for (name, activation) in [
+        ("gelu", Activation::Gelu),
+        ("quick_gelu", Activation::QuickGelu),
+    ] {
         let model = sap_model(&golden, &device, |config| config.activation = activation);
         let features = model.encode_text(golden.ids("input/tokens", &device));
         golden.expect_embeddings(&format!("expected/{name}/text_features"), features);
@@ -210,7 +230,10 @@ fn every_temporal_encoder_matches() {
         }
         let model = load(&config, &weights, &device);
         let features = temporal.tensor::<3>("input/frame_features", &device);
-        temporal.expect_embeddings(&format!("expected/{name}"), model.temporal.forward(features));
+        temporal.expect_embeddings(
+            &format!("expected/{name}"),
+            model.temporal.forward(features),
+        );
     }
 }
 

@@ -1,5 +1,5 @@
 //! AdamW with the release's seven groups and its schedule against PyTorch
-//! (`parity/generate_model.py`).
+//! (`parity/generate_optim.py`).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -45,7 +45,9 @@ fn model(golden: &Golden, device: &Device) -> EmotionClip {
         serde_json::from_value(config).expect("the goldens' dimensions are a configuration");
     let layers = golden.config("/case/saam_layers");
     config.vision.subject = SubjectEncoding::Saam { layers };
-    let model = config.init(device).expect("the goldens' configuration is valid");
+    let model = config
+        .init(device)
+        .expect("the goldens' configuration is valid");
     load_state_dict(model, &golden.state_dict("weights"), Completeness::Whole)
         .expect("the goldens' weights fit")
 }
@@ -64,8 +66,16 @@ fn rates(golden: &Golden) -> GroupRates {
 
 fn optimizer(golden: &Golden, model: &EmotionClip) -> AdamW {
     let TorchAdamW { beta1, beta2, eps } = golden.config("/adamw");
-    let config = AdamWConfig { beta_1: beta1, beta_2: beta2, epsilon: eps };
-    assert_eq!(config, AdamWConfig::default(), "the release's constants are the default");
+    let config = AdamWConfig {
+        beta_1: beta1,
+        beta_2: beta2,
+        epsilon: eps,
+    };
+    assert_eq!(
+        config,
+        AdamWConfig::default(),
+        "the release's constants are the default"
+    );
     AdamW::new(config, model)
 }
 
@@ -102,8 +112,12 @@ fn change(before: &StateDict, after: &StateDict) -> StateDict {
         .filter(|(_, tensor)| tensor.dtype().is_float())
         .map(|(key, after)| {
             let before = before[key].to_f32();
-            let change: Vec<f32> =
-                after.to_f32().iter().zip(before).map(|(after, before)| after - before).collect();
+            let change: Vec<f32> = after
+                .to_f32()
+                .iter()
+                .zip(before)
+                .map(|(after, before)| after - before)
+                .collect();
             let raw = RawTensor::from_f32(after.shape().to_vec(), &change);
             (key.clone(), raw.expect("the shape is the tensor's own"))
         })
@@ -138,27 +152,41 @@ fn three_steps_change_the_weights_as_torch_does() {
         let mut flat = Flat::default();
         wanted.visit(&mut flat);
         let device = model.logit_scale.val().device();
-        let mut linear = LinearLoss { wanted: &flat.0, loss: Tensor::zeros([1], &device) };
+        let mut linear = LinearLoss {
+            wanted: &flat.0,
+            loss: Tensor::zeros([1], &device),
+        };
         model.visit(&mut linear);
         let mut gradients = linear.loss.backward();
-        model = optimizer.step(&rates, model, &mut gradients).clamp_logit_scale();
+        model = optimizer
+            .step(&rates, model, &mut gradients)
+            .clamp_logit_scale();
 
         if step == 2 {
             continue;
         }
-        let actual = change(&start, &to_state_dict(&model).expect("weights can be read back"));
+        let actual = change(
+            &start,
+            &to_state_dict(&model).expect("weights can be read back"),
+        );
         let expected = change(&start, &golden.state_dict(&format!("expected/step{step}")));
         let mut worst = 0.0_f64;
         for (key, expected) in &expected {
             let expected: Vec<f64> = expected.to_f32().into_iter().map(f64::from).collect();
             let distance = Distance::between(&actual[key].to_f32(), &expected);
             worst = worst.max(distance.relative_l2);
-            assert!(distance.relative_l2 <= STEP_ERROR, "step {step}, {key}: {distance}");
+            assert!(
+                distance.relative_l2 <= STEP_ERROR,
+                "step {step}, {key}: {distance}"
+            );
         }
         println!("step {step}: worst relative L2 of a change {worst:.1e}");
     }
     let bound = values(model.logit_scale.val())[0];
-    assert_eq!(bound, 0.0, "the golden's logit scale ends at its lower bound");
+    assert_eq!(
+        bound, 0.0,
+        "the golden's logit scale ends at its lower bound"
+    );
 }
 
 #[test]
@@ -183,8 +211,14 @@ fn training_on_one_batch_loses_as_torch_does() {
         let actual = f64::from(values(loss.clone())[0]);
         println!("step {}: {actual}, torch {expected}", step + 1);
         // A gradient may be 1e-3 off, a step follows its sign and size, and there are two of them.
-        assert!((actual - expected).abs() <= 2e-3 * expected, "step {}", step + 1);
-        model = optimizer.step(&rates, model, &mut loss.backward()).clamp_logit_scale();
+        assert!(
+            (actual - expected).abs() <= 2e-3 * expected,
+            "step {}",
+            step + 1
+        );
+        model = optimizer
+            .step(&rates, model, &mut loss.backward())
+            .clamp_logit_scale();
     }
 }
 
@@ -203,7 +237,14 @@ fn learning_rates_follow_the_release_over_the_whole_run() {
     let settings: BTreeMap<String, Setting> = golden.config("/schedules");
     // Both sides are float64; the cosine of an angle near π costs a few digits.
     let close = |actual: f64, expected: f64| (actual - expected).abs() <= 1e-12 * expected;
-    for (name, Setting { steps_per_epoch, warm_up_steps }) in settings {
+    for (
+        name,
+        Setting {
+            steps_per_epoch,
+            warm_up_steps,
+        },
+    ) in settings
+    {
         let schedule = Schedule::Release {
             epochs,
             warmup_steps: warm_up_steps,
@@ -211,22 +252,27 @@ fn learning_rates_follow_the_release_over_the_whole_run() {
             minimum: golden.config("/minimum"),
         };
         let total = epochs * steps_per_epoch;
-        let rate = |base: f64, step: usize| {
-            schedule.learning_rate(base, step, steps_per_epoch, total)
-        };
+        let rate =
+            |base: f64, step: usize| schedule.learning_rate(base, step, steps_per_epoch, total);
         let steps = &golden.get(&format!("input/{name}/step")).values;
         let expected = &golden.get(&format!("expected/{name}/lr")).values;
         for (step, expected) in steps.iter().zip(expected.chunks(bases.len())) {
             let step = *step as usize;
             for (base, expected) in bases.iter().zip(expected) {
                 let actual = rate(*base, step);
-                assert!(close(actual, *expected), "{name}, step {step}: {actual}, not {expected}");
+                assert!(
+                    close(actual, *expected),
+                    "{name}, step {step}: {actual}, not {expected}"
+                );
             }
         }
         let sums = &golden.get(&format!("expected/{name}/lr_sum")).values;
         for (base, expected) in bases.iter().zip(sums) {
             let sum: f64 = (0..total).map(|step| rate(*base, step)).sum();
-            assert!(close(sum, *expected), "{name}: the rates sum to {sum}, not {expected}");
+            assert!(
+                close(sum, *expected),
+                "{name}: the rates sum to {sum}, not {expected}"
+            );
         }
     }
 }

@@ -1,3 +1,5 @@
 //! Corpora for EmotionCLIP.
 
+pub mod decode;
+pub mod folder;
 pub mod synthetic;

@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 /// bound removes a pair exactly as an infinite weight would, while every number stays finite.
 const REMOVAL_WEIGHT: f64 = 1e4;
 
+/// Lower bound of a log-probability: its exponential is 0 and its product with 0 is 0, where that of
+/// the −∞ which logits near the ends of f32 give would be NaN.
+const LEAST_LOG_PROBABILITY: f64 = -1e30;
+
 /// Which way the divergence between two sentiments is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,7 +40,10 @@ pub struct SentimentGuidance {
 
 impl Default for SentimentGuidance {
     fn default() -> Self {
-        Self { beta: 10.0, direction: KlDirection::Paper }
+        Self {
+            beta: 10.0,
+            direction: KlDirection::Paper,
+        }
     }
 }
 
@@ -52,7 +59,8 @@ impl SentimentGuidance {
             return Tensor::zeros([batch, batch], &device);
         }
         let log_probabilities =
-            activation::log_softmax(sentiment.detach().cast(FloatDType::F32), 1);
+            activation::log_softmax(sentiment.detach().cast(FloatDType::F32), 1)
+                .clamp_min(LEAST_LOG_PROBABILITY);
         let rows = log_probabilities.clone().reshape([batch, 1, classes]);
         let columns = log_probabilities.reshape([1, batch, classes]);
         let (from, to) = match self.direction {
@@ -60,8 +68,12 @@ impl SentimentGuidance {
             KlDirection::Release => (columns, rows),
         };
         // Differences before the sum: equal sentiments then give exactly 0.
-        let divergence = (from.clone().exp() * (from - to)).sum_dim(2).reshape([batch, batch]);
-        let weights = (divergence.abs().recip() * self.beta).clamp_max(REMOVAL_WEIGHT);
+        let divergence = (from.clone().exp() * (from - to))
+            .sum_dim(2)
+            .reshape([batch, batch]);
+        // Bounded before the division: not every shading language has an infinity.
+        let divergence = divergence.abs().clamp_min(self.beta / REMOVAL_WEIGHT);
+        let weights = divergence.recip() * self.beta;
         let off_diagonal = Tensor::ones([batch, batch], &device) - Tensor::eye(batch, &device);
         weights * off_diagonal
     }
@@ -84,7 +96,9 @@ impl SentimentGuidance {
             return (cross_entropy_of_pairs(similarity) + cross_entropy_of_pairs(transposed)) * 0.5;
         }
         // w is the same matrix in both terms: row i always re-weights with sentiment i's row.
-        let weights = self.weights(sentiment).cast(FloatDType::from(similarity.dtype()));
+        let weights = self
+            .weights(sentiment)
+            .cast(FloatDType::from(similarity.dtype()));
         let from_video = cross_entropy_of_pairs(similarity - weights.clone());
         let from_text = cross_entropy_of_pairs(transposed - weights);
         (from_video + from_text) * 0.5
@@ -97,4 +111,30 @@ fn cross_entropy_of_pairs(logits: Tensor<2>) -> Tensor<1> {
     let eye = Tensor::<2>::eye(batch, &logits.device()).cast(FloatDType::from(logits.dtype()));
     let log_probabilities = activation::log_softmax(logits, 1);
     (log_probabilities * eye).sum() * (-1.0 / batch as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn weights_stay_finite_at_the_ends_of_f32() {
+        let device = Device::flex();
+        let (most, least) = (f32::MAX, f32::MIN);
+        let sentiment =
+            Tensor::<2>::from_floats([[most, least], [least, most], [most, least]], &device);
+        let weights = SentimentGuidance::default().weights(sentiment);
+        let weights = weights.try_into_vec_as::<f32>().unwrap();
+        // Opposite sentiments diverge without bound, equal ones are removed; the division and the
+        // product behind it round once each.
+        for (index, weight) in weights.iter().enumerate() {
+            let expected = if index == 2 || index == 6 {
+                REMOVAL_WEIGHT as f32
+            } else {
+                0.0
+            };
+            assert!((weight - expected).abs() <= 2e-3, "{weights:?}");
+        }
+    }
 }

@@ -121,7 +121,9 @@ impl EmotionClip {
     pub fn clamp_logit_scale(mut self) -> Self {
         self.logit_scale = self.logit_scale.map(|scale| {
             let require_grad = scale.is_require_grad();
-            scale.detach().clamp(0.0, MAX_LOGIT_SCALE).set_require_grad(require_grad)
+            // Clamped first: burn's `detach` keeps a leaf's wish for a gradient, and what is
+            // computed from such a leaf can't be a leaf itself.
+            scale.clamp(0.0, MAX_LOGIT_SCALE).detach().set_require_grad(require_grad)
         });
         self
     }

@@ -62,7 +62,7 @@ Examples:
   cargo xtask clean-cache --only target,tools   remove two of the parts")]
 pub struct CleanCacheArgs {
     /// Remove only these parts, comma-separated.
-    #[arg(long, value_enum, value_delimiter = ',')]
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
     only: Vec<Room>,
 }
 

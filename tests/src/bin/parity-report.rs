@@ -49,7 +49,13 @@ fn main() -> Result<ExitCode> {
         ("open_clip, safetensors", "weights.safetensors"),
     ] {
         let folder = folder.join("open_clip");
-        comparisons.extend(compare_clip(source, &folder, file, Activation::Gelu, &device)?);
+        comparisons.extend(compare_clip(
+            source,
+            &folder,
+            file,
+            Activation::Gelu,
+            &device,
+        )?);
     }
     let hugging_face = folder.join("hugging_face");
     let config = fs::read(hugging_face.join("config.json")).context("hugging_face/config.json")?;
@@ -119,7 +125,9 @@ fn compare_release(folder: &Path, device: &Device) -> Result<[Comparison; 3]> {
     let [batch, time, ..] = frames.dims();
     let frame_features = model.encode_frames(frames.flatten(0, 1), masks.flatten(0, 1));
     let width = config.embed_dim;
-    let video_features = model.temporal.forward(frame_features.clone().reshape([batch, time, width]));
+    let video_features = model
+        .temporal
+        .forward(frame_features.clone().reshape([batch, time, width]));
     let text_features = model.encode_text(io.ids("input/tokens", device));
     Ok([
         compare(source, &io, "frame_features", frame_features),
@@ -187,7 +195,13 @@ fn report(folder: &Path, comparisons: &[Comparison]) -> Result<ExitCode> {
     println!("| weights from | feature | relative L2 | 1 - cosine | PyTorch's own f32 error |");
     println!("|---|---|---|---|---|");
     let mut rows = Vec::new();
-    for Comparison { source, feature, ours, torch } in comparisons {
+    for Comparison {
+        source,
+        feature,
+        ours,
+        torch,
+    } in comparisons
+    {
         let (error, gap) = (ours.relative_l2, (1.0 - ours.cosine).max(0.0));
         let torch_error = torch.relative_l2;
         println!("| {source} | {feature} | {error:.1e} | {gap:.1e} | {torch_error:.1e} |");
@@ -203,7 +217,9 @@ fn report(folder: &Path, comparisons: &[Comparison]) -> Result<ExitCode> {
     let path = folder.join("report.json");
     fs::write(&path, serde_json::to_string_pretty(&rows)?)
         .with_context(|| path.display().to_string())?;
-    let within = comparisons.iter().all(|comparison| comparison.ours.is_embedding_close());
+    let within = comparisons
+        .iter()
+        .all(|comparison| comparison.ours.is_embedding_close());
     if within {
         return Ok(ExitCode::SUCCESS);
     }

@@ -114,6 +114,8 @@ impl AdamW {
         state: &OptimizerState,
         device: &Device,
     ) -> Result<(), CheckpointError> {
+        // The moments meet gradients, which carry no graph of their own.
+        let device = &device.clone().without_autodiff();
         let mut moments = BTreeMap::new();
         for ParameterInfo { key, shape, .. } in parameters(model) {
             let Some(first) = state.get(&format!("{key}#first")) else {

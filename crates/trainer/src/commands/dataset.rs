@@ -1,0 +1,46 @@
+//! Options of commands that run over a folder per class.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use emotionclip_data::decode::FOLDER_RATE;
+use emotionclip_data::folder::{FolderDataset, FolderOptions};
+
+use crate::failure::bad_input;
+use crate::inputs::subject::SubjectChoice;
+
+/// Options on what of a clip is looked at.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ViewArgs {
+    /// Who the subject is: whole, none, box:x1,y1,x2,y2 (pixels) or mask:FILE
+    #[arg(long, value_name = "SUBJECT", default_value = "whole")]
+    pub subject: SubjectChoice,
+    /// Frames per second at which videos are read
+    #[arg(long, value_name = "RATE", default_value_t = FOLDER_RATE, value_parser = positive)]
+    pub fps: f64,
+}
+
+/// A number above zero.
+pub fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        _ => Err("give a number above 0".to_owned()),
+    }
+}
+
+/// Opens a dataset and says what was left out.
+///
+/// # Errors
+/// Bad input for a folder that is no dataset.
+pub fn open(root: &Path, folders: BTreeMap<String, String>) -> anyhow::Result<FolderDataset> {
+    let options = FolderOptions { labels: folders };
+    let dataset = FolderDataset::open(root, &options).map_err(|error| bad_input(error.to_string()))?;
+    if dataset.skipped > 0 {
+        tracing::warn!(
+            "{}: {} files are neither pictures nor videos and were left out",
+            root.display(),
+            dataset.skipped
+        );
+    }
+    Ok(dataset)
+}

@@ -1,0 +1,12 @@
+//! The commands that query a model, one file each.
+
+mod classification;
+mod dataset;
+mod targets;
+pub mod embed;
+pub mod export;
+pub mod import;
+pub mod inspect;
+pub mod predict;
+pub mod probe;
+pub mod zero_shot;

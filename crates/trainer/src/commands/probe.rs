@@ -1,0 +1,399 @@
+//! `probe`: what a linear map of the frozen embeddings can tell.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use emotionclip::probe::{
+    Features, HeadKind, LinearFit, LinearHead, LogisticRegression, NearestCentroid, ProbeError,
+    Ridge,
+};
+use emotionclip_data::decode::Media;
+use emotionclip_data::folder::FolderItem;
+use emotionclip_data::synthetic::Split;
+use emotionclip_eval::metrics;
+use serde::Serialize;
+
+use super::classification::{ClassificationScores, argmax};
+use super::dataset::{self, ViewArgs, positive};
+use super::targets::Targets;
+use crate::context::{Context, write_atomically};
+use crate::failure::{OrBadInput, bad_input};
+use crate::inputs::cache::{CacheArgs, FeatureCache};
+use crate::inputs::features::{Embedded, FeatureExtractor};
+use crate::inputs::labels::read_mapping;
+use crate::inputs::subject::Subject;
+use crate::models::{LoadedModel, ModelArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  trainer probe --root dataset/
+  trainer probe --root dataset/ --kind one-vs-rest --c 8 --save probe.safetensors
+  trainer probe --root clips/ --targets vad.csv --kind ridge --alpha 1 --json
+  trainer predict face.png --probe probe.safetensors
+
+A dataset is a folder per class (pictures, videos, or folders of frames); with train, val and test
+folders above the classes these are the parts, else --test-share of every class is held out.
+--labels FILE is TOML with folder = \"label\". --targets CSV has the columns file, one for each
+target, and perhaps split (train, val, test); with --kind one-vs-rest targets are 0 or 1.";
+
+/// Options of `probe`.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+#[group(skip)]
+pub struct ProbeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Dataset: a folder per class, or the folder that --targets names files in
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// TOML file that maps folders to labels
+    #[arg(long, value_name = "FILE", conflicts_with = "targets")]
+    labels: Option<PathBuf>,
+    /// CSV file of targets: file,value…
+    #[arg(long, value_name = "CSV")]
+    targets: Option<PathBuf>,
+    /// Kind of probe; default: multinomial, with --targets ridge
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// Inverse strength of the penalty of a logistic regression
+    #[arg(long, value_name = "C", default_value_t = 1.0, value_parser = positive)]
+    c: f64,
+    /// Strength of the penalty of a ridge regression
+    #[arg(long, value_name = "ALPHA", default_value_t = 1.0, value_parser = positive)]
+    alpha: f64,
+    /// Share held out where the dataset does not tell its parts
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    test_share: f64,
+    /// Seed of the held-out share
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// File to save the probe to, for `predict --probe`
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    #[command(flatten)]
+    view: ViewArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+/// Kind of probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Multinomial,
+    OneVsRest,
+    Ridge,
+}
+
+/// What every result says of how it was made.
+#[derive(Debug, Serialize)]
+struct Provenance<'a> {
+    model: &'a str,
+    kind: HeadKind,
+    train_samples: usize,
+    test_samples: usize,
+    cached: usize,
+    seed: u64,
+    saved: Option<String>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ClassificationResult<'a> {
+    probe_accuracy: f64,
+    train_accuracy: f64,
+    centroid_accuracy: f64,
+    #[serde(flatten)]
+    provenance: Provenance<'a>,
+    #[serde(flatten)]
+    scores: ClassificationScores,
+}
+
+#[derive(Debug, Serialize)]
+struct TargetsResult<'a> {
+    #[serde(flatten)]
+    provenance: Provenance<'a>,
+    /// Mean of each metric over the outputs; a metric that is undefined is left out.
+    #[serde(flatten)]
+    means: BTreeMap<&'static str, f64>,
+    outputs: Vec<String>,
+    per_output: BTreeMap<&'static str, Vec<Option<f64>>>,
+}
+
+/// Rows of two parts, and how many of them were known.
+struct Parts {
+    train: Embedded,
+    test: Embedded,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Bad input for a dataset, settings or a model that can't be used; a failing device.
+pub fn run(args: &ProbeArgs, context: &Context) -> anyhow::Result<()> {
+    let subject = Subject::read(&args.view.subject)?;
+    if !(args.test_share > 0.0 && args.test_share < 1.0) {
+        let message = format!("--test-share is {}; give a number between 0 and 1", args.test_share);
+        return Err(bad_input(message));
+    }
+    match (&args.targets, args.kind) {
+        (Some(csv), None | Some(Kind::Ridge | Kind::OneVsRest)) => {
+            let targets = Targets::read(csv, &args.root, args.test_share, args.seed)?;
+            run_targets(args, context, &subject, &targets)
+        }
+        (Some(_), Some(Kind::Multinomial)) => Err(bad_input(
+            "--targets holds numbers; use --kind ridge, or one-vs-rest for targets of 0 and 1",
+        )),
+        (None, Some(Kind::Ridge)) => {
+            Err(bad_input("--kind ridge predicts numbers; name a file of them with --targets"))
+        }
+        (None, kind) => run_classes(args, context, &subject, kind.unwrap_or(Kind::Multinomial)),
+    }
+}
+
+fn run_classes(
+    args: &ProbeArgs,
+    context: &Context,
+    subject: &Subject,
+    kind: Kind,
+) -> anyhow::Result<()> {
+    let folders = args.labels.as_deref().map(read_mapping).transpose()?.unwrap_or_default();
+    let mut dataset = dataset::open(&args.root, folders)?;
+    dataset.draw_test(args.test_share, args.seed).map_err(|error| bad_input(error.to_string()))?;
+    let (train, test) = (dataset.part(Split::Train), dataset.part(Split::Test));
+    let labels_of = |items: &[&FolderItem]| -> Vec<usize> {
+        items.iter().map(|item| item.label).collect()
+    };
+    let (train_labels, test_labels) = (labels_of(&train), labels_of(&test));
+    let model = args.model.load(&context.open_device()?.device, context)?;
+    let media = |items: &[&'_ FolderItem]| -> Vec<Media> {
+        items.iter().map(|item| item.media.clone()).collect()
+    };
+    let parts = embed(args, context, &model, subject, &media(&train), &media(&test))?;
+
+    let classes = dataset.labels.len();
+    let (train, test) = (features(&parts.train)?, features(&parts.test)?);
+    let regression = LogisticRegression::new(args.c);
+    let fitted = match kind {
+        Kind::OneVsRest => {
+            let is_class = |label: &usize| (0..classes).map(|class| class == *label).collect();
+            let targets: Vec<Vec<bool>> = train_labels.iter().map(is_class).collect();
+            regression.fit_one_vs_rest(train, &targets.concat(), classes)
+        }
+        Kind::Multinomial | Kind::Ridge => {
+            regression.fit_multinomial(train, &train_labels, classes)
+        }
+    };
+    let fitted = fitted.map_err(|error| dataset_fault(args, &error))?;
+    let (head, warnings) = finish_head(fitted, dataset.labels.clone(), &model)?;
+    let predict = |features| -> anyhow::Result<Vec<usize>> {
+        Ok(head.predict(features)?.chunks_exact(classes).map(argmax).collect())
+    };
+    let scores = ClassificationScores::new(&test_labels, &predict(test)?, &dataset.labels)?;
+    let train_scores = ClassificationScores::new(&train_labels, &predict(train)?, &dataset.labels)?;
+    let centroids = NearestCentroid::fit(train, &train_labels, classes)?;
+    let baseline = centroids.predict(test)?;
+    let baseline = ClassificationScores::new(&test_labels, &baseline, &dataset.labels)?;
+
+    let provenance = provenance(args, &model, &head, &parts, warnings)?;
+    let text = format!(
+        "{}\ntrain accuracy  {:.4}\nnearest centroid {:.4}\n\n{}",
+        provenance.text(),
+        train_scores.accuracy,
+        baseline.accuracy,
+        scores.text()
+    );
+    let result = ClassificationResult {
+        probe_accuracy: scores.accuracy,
+        train_accuracy: train_scores.accuracy,
+        centroid_accuracy: baseline.accuracy,
+        provenance,
+        scores,
+    };
+    context.finish(&result, &text)
+}
+
+fn run_targets(
+    args: &ProbeArgs,
+    context: &Context,
+    subject: &Subject,
+    targets: &Targets,
+) -> anyhow::Result<()> {
+    let select = |wanted: &[Split]| -> (Vec<Media>, Vec<f32>) {
+        let chosen = targets.samples.iter().filter(|sample| wanted.contains(&sample.split));
+        let (media, values): (Vec<_>, Vec<_>) =
+            chosen.map(|sample| (sample.media.clone(), sample.values.clone())).unzip();
+        (media, values.concat())
+    };
+    let (train_media, train_values) = select(&[Split::Train]);
+    let has_test = targets.samples.iter().any(|sample| sample.split == Split::Test);
+    let test_part = if has_test { Split::Test } else { Split::Validation };
+    let (test_media, test_values) = select(&[test_part]);
+    let logistic = args.kind == Some(Kind::OneVsRest);
+    if logistic && !targets.samples.iter().flat_map(|one| &one.values).all(|v| [0.0, 1.0].contains(v))
+    {
+        return Err(bad_input("--kind one-vs-rest takes targets of 0 and 1; use --kind ridge"));
+    }
+    let model = args.model.load(&context.open_device()?.device, context)?;
+    let parts = embed(args, context, &model, subject, &train_media, &test_media)?;
+    let outputs = targets.names.len();
+    let train = features(&parts.train)?;
+    let fitted = if logistic {
+        let flags: Vec<bool> = train_values.iter().map(|value| *value == 1.0).collect();
+        LogisticRegression::new(args.c).fit_one_vs_rest(train, &flags, outputs)
+    } else {
+        Ridge { alpha: args.alpha }.fit(train, &train_values, outputs)
+    };
+    let fitted = fitted.map_err(|error| dataset_fault(args, &error))?;
+    let (head, mut warnings) = finish_head(fitted, targets.names.clone(), &model)?;
+    let predicted = head.predict(features(&parts.test)?)?;
+    let truth: Vec<f64> = test_values.iter().map(|value| f64::from(*value)).collect();
+    let per_output = if logistic {
+        ranking_scores(&truth, &predicted, outputs)?
+    } else {
+        regression_scores(&truth, &predicted, outputs)
+    };
+    let mut means = BTreeMap::new();
+    for (name, values) in &per_output {
+        let defined: Vec<f64> = values.iter().flatten().copied().collect();
+        if defined.len() < values.len() {
+            let missing = values.len() - defined.len();
+            warnings.push(format!("{name} is undefined for {missing} of {outputs} outputs"));
+        }
+        if !defined.is_empty() {
+            means.insert(*name, defined.iter().sum::<f64>() / defined.len() as f64);
+        }
+    }
+    let provenance = provenance(args, &model, &head, &parts, warnings)?;
+    let scores: String =
+        means.iter().map(|(name, value)| format!("{name:<15} {value:.4}\n")).collect();
+    let text = format!("{}\n{scores}", provenance.text());
+    let outputs = targets.names.clone();
+    let result = TargetsResult {
+        provenance,
+        means,
+        outputs,
+        per_output,
+    };
+    context.finish(&result, &text)
+}
+
+/// R², MSE, Pearson and CCC of each output.
+fn regression_scores(
+    truth: &[f64],
+    predicted: &[f64],
+    outputs: usize,
+) -> BTreeMap<&'static str, Vec<Option<f64>>> {
+    let column = |values: &[f64], output: usize| -> Vec<f64> {
+        values.iter().skip(output).step_by(outputs).copied().collect()
+    };
+    type Metric = fn(&[f64], &[f64]) -> Result<f64, metrics::MetricError>;
+    let all: [(&'static str, Metric); 4] = [
+        ("r2", metrics::r2),
+        ("mse", metrics::mean_squared_error),
+        ("pearson", metrics::pearson),
+        ("ccc", metrics::concordance),
+    ];
+    let score = |metric: Metric, output| {
+        metric(&column(truth, output), &column(predicted, output)).ok()
+    };
+    all.into_iter()
+        .map(|(name, metric)| (name, (0..outputs).map(|output| score(metric, output)).collect()))
+        .collect()
+}
+
+/// Average precision and area under the ROC curve of each output.
+fn ranking_scores(
+    truth: &[f64],
+    predicted: &[f64],
+    outputs: usize,
+) -> anyhow::Result<BTreeMap<&'static str, Vec<Option<f64>>>> {
+    let truth: Vec<bool> = truth.iter().map(|value| *value == 1.0).collect();
+    let precision = metrics::macro_average_precision(&truth, predicted, outputs)?;
+    let area = metrics::macro_roc_auc(&truth, predicted, outputs)?;
+    Ok(BTreeMap::from([
+        ("macro_map", precision.per_class),
+        ("macro_auc", area.per_class),
+    ]))
+}
+
+fn embed(
+    args: &ProbeArgs,
+    context: &Context,
+    model: &LoadedModel,
+    subject: &Subject,
+    train: &[Media],
+    test: &[Media],
+) -> anyhow::Result<Parts> {
+    if train.is_empty() || test.is_empty() {
+        return Err(bad_input(format!(
+            "{}: {} samples to train on and {} to test on; both parts need some",
+            args.root.display(),
+            train.len(),
+            test.len()
+        )));
+    }
+    let extractor = FeatureExtractor {
+        model,
+        subject,
+        rate: args.view.fps,
+        cache: args.cache.folder().map(FeatureCache::new),
+    };
+    let train = extractor.embed(&train.iter().collect::<Vec<_>>(), context)?;
+    let test = extractor.embed(&test.iter().collect::<Vec<_>>(), context)?;
+    Ok(Parts { train, test })
+}
+
+fn features(embedded: &Embedded) -> anyhow::Result<Features<'_>> {
+    Ok(Features::new(&embedded.values, embedded.width)?)
+}
+
+fn dataset_fault(args: &ProbeArgs, error: &ProbeError) -> anyhow::Error {
+    bad_input(format!("{}: {error}", args.root.display()))
+}
+
+fn finish_head(
+    fitted: LinearFit,
+    names: Vec<String>,
+    model: &LoadedModel,
+) -> anyhow::Result<(LinearHead, Vec<String>)> {
+    let warnings: Vec<String> = fitted.warnings.iter().map(ToString::to_string).collect();
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let head = fitted.into_head(names).or_bad_input("probe")?;
+    Ok((head.with_normalisation(true).with_model_hash(&*model.hash), warnings))
+}
+
+fn provenance<'a>(
+    args: &ProbeArgs,
+    model: &'a LoadedModel,
+    head: &LinearHead,
+    parts: &Parts,
+    warnings: Vec<String>,
+) -> anyhow::Result<Provenance<'a>> {
+    if let Some(path) = &args.save {
+        write_atomically(path, &head.to_safetensors()?)?;
+    }
+    Ok(Provenance {
+        model: &model.name,
+        kind: head.kind(),
+        train_samples: parts.train.rows().len(),
+        test_samples: parts.test.rows().len(),
+        cached: parts.train.cached + parts.test.cached,
+        seed: args.seed,
+        saved: args.save.as_ref().map(|path| path.display().to_string()),
+        warnings,
+    })
+}
+
+impl Provenance<'_> {
+    fn text(&self) -> String {
+        let total = self.train_samples + self.test_samples;
+        let saved = self.saved.as_ref().map_or_else(String::new, |path| format!("\nsaved to {path}"));
+        format!(
+            "probe on {} samples, tested on {}; {} of {total} embeddings from the cache{saved}",
+            self.train_samples, self.test_samples, self.cached
+        )
+    }
+}

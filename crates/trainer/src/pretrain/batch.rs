@@ -1,0 +1,195 @@
+//! Batches drawn ahead of the training loop on worker threads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use emotionclip::Clip;
+use emotionclip::preprocess::{Crops, Preprocess};
+use emotionclip::tokenizer::{ClipTokenizer, Truncation};
+use emotionclip_data::synthetic::{Sample, Split, SyntheticConfig, SyntheticCorpus};
+
+use super::config::{CorpusConfig, FrameSelection, RunConfig};
+
+/// One step's pairs on the host.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `[B, T, 3, S, S]`.
+    pub frames: Vec<f32>,
+    /// `[B, T, S, S]`.
+    pub masks: Vec<f32>,
+    /// Token ids, `B` rows of the context length.
+    pub tokens: Vec<Vec<u32>>,
+    /// `[B, 7]`.
+    pub sentiment: Vec<f32>,
+    /// Frames a clip, `T`.
+    pub frame_count: usize,
+    /// Side of a frame, `S`.
+    pub size: usize,
+}
+
+/// Opens the run's corpus for one split at the model's input size.
+pub fn open_corpus(config: &RunConfig, split: Split) -> anyhow::Result<SyntheticCorpus> {
+    let CorpusConfig::Synthetic { seed, figures, .. } = config.corpus;
+    let synthetic = SyntheticConfig {
+        size: u32::try_from(config.model.vision.image_size).unwrap_or(u32::MAX),
+        frames: config.model.temporal.frames,
+        seed,
+        figures,
+        ..SyntheticConfig::default()
+    };
+    SyntheticCorpus::new(synthetic, split).context("opening the synthetic corpus")
+}
+
+/// Turns samples into batches.
+#[derive(Clone, Debug)]
+pub struct BatchMaker {
+    config: RunConfig,
+    corpus: SyntheticCorpus,
+    tokenizer: ClipTokenizer,
+    preprocess: Preprocess,
+}
+
+impl BatchMaker {
+    /// A maker of training batches.
+    pub fn new(
+        config: &RunConfig,
+        tokenizer: ClipTokenizer,
+        preprocess: Preprocess,
+    ) -> anyhow::Result<Self> {
+        let corpus = open_corpus(config, Split::Train)?;
+        Ok(Self { config: config.clone(), corpus, tokenizer, preprocess })
+    }
+
+    /// The batch of a step, counted over the whole run; a pure function of it, so a resumed run
+    /// sees the same data.
+    pub fn batch(&self, step: usize) -> anyhow::Result<Batch> {
+        let (stage, first) = self.locate(step);
+        let samples = (0..stage.batch_size).map(|offset| {
+            let index = (first + offset) as u64;
+            match stage.frames {
+                FrameSelection::Peak => self.corpus.sample_peak(index),
+                FrameSelection::Clip => self.corpus.sample(index),
+            }
+        });
+        self.assemble(samples.collect())
+    }
+
+    /// The stage of a step and the index of its first sample in the stream.
+    fn locate(&self, step: usize) -> (&super::config::Stage, usize) {
+        let mut remaining = step;
+        let mut sample = 0;
+        let mut stages = self.config.stages.iter();
+        let mut stage = &self.config.stages[0];
+        while let Some(next) = stages.next() {
+            stage = next;
+            if remaining < stage.steps || stages.len() == 0 {
+                break;
+            }
+            remaining -= stage.steps;
+            sample += stage.steps * stage.batch_size;
+        }
+        (stage, sample + remaining * stage.batch_size)
+    }
+
+    fn assemble(&self, samples: Vec<Sample>) -> anyhow::Result<Batch> {
+        let mut batch = Batch {
+            frames: Vec::new(),
+            masks: Vec::new(),
+            tokens: Vec::with_capacity(samples.len()),
+            sentiment: Vec::with_capacity(samples.len() * 7),
+            frame_count: 0,
+            size: 0,
+        };
+        for sample in samples {
+            let (frames, masks, frame_count, size) = self.prepare(&sample.clip)?;
+            batch.frames.extend_from_slice(&frames);
+            batch.masks.extend_from_slice(&masks);
+            batch.frame_count = frame_count;
+            batch.size = size;
+            batch.tokens.push(self.tokenizer.encode(&sample.text, Truncation::KeepEot));
+            batch.sentiment.extend_from_slice(&sample.sentiment);
+        }
+        Ok(batch)
+    }
+
+    fn prepare(&self, clip: &Clip) -> anyhow::Result<(Vec<f32>, Vec<f32>, usize, usize)> {
+        let prepared = self.preprocess.clip(clip, &Crops::Centre)?;
+        Ok((prepared.frames, prepared.masks, prepared.frame_count, prepared.size))
+    }
+}
+
+/// Worker threads that keep a few batches ready, in order.
+#[derive(Debug)]
+pub struct Prefetcher {
+    receiver: Receiver<(usize, anyhow::Result<Batch>)>,
+    waiting: BTreeMap<usize, anyhow::Result<Batch>>,
+    next: usize,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Prefetcher {
+    /// Draws the batches of `steps` on `workers` threads.
+    pub fn new(maker: BatchMaker, steps: std::ops::Range<usize>, workers: usize) -> Self {
+        let workers = workers.max(1);
+        let (sender, receiver) = sync_channel(workers + 1);
+        let next = Arc::new(AtomicUsize::new(steps.start));
+        let end = steps.end;
+        let spawn = |_| {
+            let (maker, next, sender) = (maker.clone(), Arc::clone(&next), sender.clone());
+            std::thread::spawn(move || work(&maker, &next, end, &sender))
+        };
+        Self {
+            receiver,
+            waiting: BTreeMap::new(),
+            next: steps.start,
+            workers: (0..workers).map(spawn).collect(),
+        }
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    ///
+    /// If a sample can't be prepared, or the workers are gone.
+    pub fn next_batch(&mut self) -> anyhow::Result<Batch> {
+        loop {
+            if let Some(batch) = self.waiting.remove(&self.next) {
+                self.next += 1;
+                return batch;
+            }
+            let (step, batch) = self.receiver.recv().context("the data workers stopped")?;
+            self.waiting.insert(step, batch);
+        }
+    }
+}
+
+impl Drop for Prefetcher {
+    fn drop(&mut self) {
+        // Workers notice the closed channel at their next send.
+        let (_, closed) = sync_channel(0);
+        self.receiver = closed;
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                tracing::warn!("a data worker panicked");
+            }
+        }
+    }
+}
+
+fn work(
+    maker: &BatchMaker,
+    next: &AtomicUsize,
+    end: usize,
+    sender: &SyncSender<(usize, anyhow::Result<Batch>)>,
+) {
+    loop {
+        let step = next.fetch_add(1, Ordering::Relaxed);
+        if step >= end || sender.send((step, maker.batch(step))).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Everything that determines a pre-training run, as one TOML file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use emotionclip::config::{EmotionClipConfig, Preset, SubjectEncoding};
+use emotionclip::loss::SentimentGuidance;
+use emotionclip::optim::{AdamWConfig, GroupRates, Schedule};
+use emotionclip_data::synthetic::FigureCount;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{OrBadInput, bad_input};
+
+/// A run's configuration; saved with the run as `config.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Seed of the parameters, the data order and the dropout.
+    pub seed: u64,
+    /// A model file to start from, instead of random parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_from: Option<PathBuf>,
+    /// What happens to each encoder.
+    #[serde(default)]
+    pub towers: Towers,
+    /// The contrastive loss.
+    pub loss: SentimentGuidance,
+    /// Moments of AdamW.
+    pub optimizer: AdamWConfig,
+    /// Base rates of the seven parameter groups.
+    pub rates: GroupRates,
+    /// The corpus to train on.
+    pub corpus: CorpusConfig,
+    /// What is saved when.
+    pub checkpoints: CheckpointPolicy,
+    /// Steps between two measurements of the validation accuracy; 0 measures at the end only.
+    pub validate_every_steps: usize,
+    /// The parts of the run, in order.
+    pub stages: Vec<Stage>,
+    /// The architecture.
+    pub model: EmotionClipConfig,
+}
+
+/// What happens to one encoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum TowerMode {
+    /// Starts from `start_from` when that is given, and is trained.
+    #[default]
+    Trained,
+    /// Starts from `start_from` and stays as it is.
+    Frozen,
+    /// Starts from random parameters whatever `start_from` holds, and is trained.
+    Random,
+}
+
+/// The mode of each encoder (the paper's Table 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Towers {
+    /// Frame encoder.
+    pub frame: TowerMode,
+    /// Text encoder.
+    pub text: TowerMode,
+    /// Temporal encoder.
+    pub temporal: TowerMode,
+}
+
+/// Where pairs come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
+pub enum CorpusConfig {
+    /// The embedded corpus, drawn while training.
+    Synthetic {
+        /// Seed of the scenes.
+        seed: u64,
+        /// Figures a scene.
+        figures: FigureCount,
+        /// Clips that count as one epoch; the stream itself never repeats.
+        epoch_clips: usize,
+    },
+}
+
+/// When checkpoints are written.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointPolicy {
+    /// Steps between two checkpoints; 0 turns this off.
+    pub every_steps: usize,
+    /// Minutes between two checkpoints; 0 turns this off.
+    pub every_minutes: f64,
+    /// How many of the newest are kept.
+    pub keep: usize,
+}
+
+/// Which frames of a clip a stage trains on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FrameSelection {
+    /// The frame of the fullest expression, without the temporal encoder.
+    Peak,
+    /// All frames.
+    Clip,
+}
+
+/// One part of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Name in logs.
+    pub name: String,
+    /// Frames of each clip.
+    pub frames: FrameSelection,
+    /// Pairs a step.
+    pub batch_size: usize,
+    /// Steps.
+    pub steps: usize,
+    /// Factor on all base rates.
+    pub rate_factor: f64,
+    /// Course of the rates over this stage.
+    pub schedule: Schedule,
+}
+
+impl RunConfig {
+    /// The embedded run: `nano` from scratch on the synthetic corpus.
+    ///
+    /// The frame encoder first learns from single frames, which costs a fraction of a clip and
+    /// carries the whole expression; then the temporal encoder joins on clips.
+    pub fn nano() -> Self {
+        let cosine = |warmup_steps, final_fraction| Schedule::Cosine { warmup_steps, final_fraction };
+        Self {
+            seed: 2022,
+            start_from: None,
+            towers: Towers::default(),
+            loss: SentimentGuidance::default(),
+            optimizer: AdamWConfig { beta_1: 0.9, beta_2: 0.98, epsilon: 1e-6 },
+            rates: GroupRates::uniform(2e-3, 0.05),
+            corpus: CorpusConfig::Synthetic {
+                seed: 2022,
+                figures: FigureCount::Mixed,
+                epoch_clips: 7000,
+            },
+            checkpoints: CheckpointPolicy { every_steps: 0, every_minutes: 2.0, keep: 2 },
+            validate_every_steps: 150,
+            stages: vec![
+                Stage {
+                    name: "frames".to_owned(),
+                    frames: FrameSelection::Peak,
+                    batch_size: 64,
+                    steps: 700,
+                    rate_factor: 1.0,
+                    schedule: cosine(40, 0.1),
+                },
+                Stage {
+                    name: "clips".to_owned(),
+                    frames: FrameSelection::Clip,
+                    batch_size: 32,
+                    steps: 80,
+                    rate_factor: 0.3,
+                    schedule: cosine(10, 0.05),
+                },
+            ],
+            model: EmotionClipConfig::nano(),
+        }
+    }
+
+    /// The release's recipe on a preset: 25 epochs at batch 128 from a pretrained CLIP.
+    pub fn release(preset: Preset) -> Self {
+        let mut config = Self::nano();
+        let epoch_clips = 7000;
+        let batch_size = 128;
+        config.loss = SentimentGuidance {
+            direction: emotionclip::loss::KlDirection::Release,
+            ..SentimentGuidance::default()
+        };
+        config.optimizer = AdamWConfig::default();
+        config.rates = GroupRates::release();
+        config.checkpoints.every_minutes = 15.0;
+        config.corpus = CorpusConfig::Synthetic {
+            seed: config.seed,
+            figures: FigureCount::Mixed,
+            epoch_clips,
+        };
+        config.stages = vec![Stage {
+            name: "clips".to_owned(),
+            frames: FrameSelection::Clip,
+            batch_size,
+            steps: 25 * (epoch_clips / batch_size),
+            rate_factor: 1.0,
+            schedule: Schedule::release(),
+        }];
+        config.model = preset.config();
+        config
+    }
+
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// Bad input if the file can't be read, is no TOML of this form or describes no run.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).or_bad_input(path.display())?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|error| anyhow::anyhow!("{}", one_line(&error)))
+            .or_bad_input(path.display())?;
+        config.validate().or_bad_input(path.display())?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        toml::to_string_pretty(self).context("writing the configuration as TOML")
+    }
+
+    /// Checks what the types can't.
+    ///
+    /// # Errors
+    ///
+    /// Bad input, naming the field.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        self.model.validate().or_bad_input("model")?;
+        if !(self.loss.beta.is_finite() && self.loss.beta >= 0.0) {
+            return Err(bad_input("loss.beta: must be 0 or a positive number"));
+        }
+        if self.stages.is_empty() {
+            return Err(bad_input("stages: a run needs at least one stage"));
+        }
+        for stage in &self.stages {
+            if stage.steps == 0 || stage.batch_size == 0 {
+                let name = &stage.name;
+                return Err(bad_input(format!(
+                    "stages.{name}: steps and batch_size must be at least 1"
+                )));
+            }
+            let steps_per_epoch = self.steps_per_epoch(stage);
+            stage.schedule.validate(steps_per_epoch).or_bad_input("stages.schedule")?;
+        }
+        let needs_start = [self.towers.frame, self.towers.text, self.towers.temporal];
+        if self.start_from.is_none() && needs_start.contains(&TowerMode::Frozen) {
+            return Err(bad_input(
+                "towers: a frozen encoder needs `start_from`, or it would stay random",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Steps of all stages.
+    pub fn total_steps(&self) -> usize {
+        self.stages.iter().map(|stage| stage.steps).sum()
+    }
+
+    /// Steps that pass over one epoch's clips; the last incomplete batch is dropped.
+    pub fn steps_per_epoch(&self, stage: &Stage) -> usize {
+        let CorpusConfig::Synthetic { epoch_clips, .. } = self.corpus;
+        epoch_clips / stage.batch_size
+    }
+
+    /// Whether the model can know the subject at all.
+    pub fn is_vanilla(&self) -> bool {
+        self.model.vision.subject == SubjectEncoding::Vanilla
+    }
+}
+
+/// A TOML error as one line: message and place.
+fn one_line(error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', " ");
+    match error.span() {
+        Some(span) => format!("byte {}: {message}", span.start),
+        None => message,
+    }
+}

@@ -1,0 +1,234 @@
+//! `trainer pretrain`: contrastive pre-training that can be stopped anywhere and resumed.
+
+mod batch;
+mod checkpoint;
+mod config;
+mod run;
+mod step;
+mod validation;
+
+use std::path::PathBuf;
+
+use emotionclip::config::{Preset, SubjectEncoding, TemporalFusion};
+use emotionclip::loss::KlDirection;
+use serde::Serialize;
+
+pub use batch::open_corpus;
+pub use config::{FrameSelection, RunConfig, TowerMode};
+pub use run::{History, Outcome, Run};
+pub use validation::{LabelBank, classify};
+
+use crate::context::Context;
+use crate::failure::bad_input;
+
+const EXAMPLES: &str = "\
+Examples:
+  trainer pretrain --run runs/first                        # nano from scratch on the embedded corpus
+  trainer pretrain --run runs/first --resume               # go on after any interruption
+  trainer pretrain --run runs/vanilla --subject vanilla --beta 0
+  trainer pretrain --run runs/mine --config runs/first/config.toml --seed 7
+  trainer pretrain --print-config > mine.toml              # a file to edit";
+
+/// Pre-train EmotionCLIP.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct PretrainArgs {
+    /// Folder of the run: configuration, metrics, checkpoints
+    #[arg(long, default_value = "runs/pretrain", value_name = "DIR")]
+    pub run: PathBuf,
+    /// Configuration file; flags below change single values of it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Use the release's recipe (25 epochs, seven rates) with this architecture
+    #[arg(long, value_name = "PRESET", conflicts_with = "config")]
+    pub release: Option<Preset>,
+    /// Continue the run in the folder from its newest checkpoint
+    #[arg(long)]
+    pub resume: bool,
+    /// Print the resolved configuration and stop
+    #[arg(long)]
+    pub print_config: bool,
+    /// Settings that replace those of the configuration
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// Single settings on the command line.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Overrides {
+    /// Seed of parameters, data order and dropout
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Model file to start from
+    #[arg(long, value_name = "FILE")]
+    pub start_from: Option<PathBuf>,
+    /// How the subject enters: vanilla, sap, or saam:LAYERS
+    #[arg(long, value_parser = parse_subject, value_name = "KIND")]
+    pub subject: Option<SubjectEncoding>,
+    /// How frames are fused: transformer, mean or conv_1d
+    #[arg(long, value_parser = parse_fusion, value_name = "KIND")]
+    pub temporal: Option<TemporalFusion>,
+    /// Strength of the sentiment guidance; 0 is plain InfoNCE
+    #[arg(long)]
+    pub beta: Option<f64>,
+    /// Direction of the sentiment divergence: paper or release
+    #[arg(long, value_parser = parse_direction, value_name = "WHICH")]
+    pub kl_direction: Option<KlDirection>,
+    /// Frame encoder: trained, frozen or random
+    #[arg(long, value_name = "MODE")]
+    pub frame_tower: Option<TowerMode>,
+    /// Text encoder: trained, frozen or random
+    #[arg(long, value_name = "MODE")]
+    pub text_tower: Option<TowerMode>,
+    /// Factor on the steps of every stage
+    #[arg(long, value_name = "FACTOR")]
+    pub budget: Option<f64>,
+    /// Steps between two checkpoints
+    #[arg(long, value_name = "STEPS")]
+    pub checkpoint_every: Option<usize>,
+}
+
+impl Overrides {
+    /// Applies the given settings.
+    ///
+    /// # Errors
+    ///
+    /// Bad input if the result describes no run.
+    pub fn apply(&self, config: &mut RunConfig) -> anyhow::Result<()> {
+        if let Some(seed) = self.seed {
+            config.seed = seed;
+            let config::CorpusConfig::Synthetic { seed: corpus_seed, .. } = &mut config.corpus;
+            *corpus_seed = seed;
+        }
+        if let Some(start_from) = &self.start_from {
+            config.start_from = Some(start_from.clone());
+        }
+        if let Some(subject) = self.subject {
+            config.model.vision.subject = subject;
+        }
+        if let Some(fusion) = self.temporal {
+            config.model.temporal.fusion = fusion;
+        }
+        if let Some(beta) = self.beta {
+            config.loss.beta = beta;
+        }
+        if let Some(direction) = self.kl_direction {
+            config.loss.direction = direction;
+        }
+        if let Some(mode) = self.frame_tower {
+            config.towers.frame = mode;
+        }
+        if let Some(mode) = self.text_tower {
+            config.towers.text = mode;
+        }
+        if let Some(budget) = self.budget {
+            if !(budget.is_finite() && budget > 0.0) {
+                return Err(bad_input("--budget: must be a positive number"));
+            }
+            for stage in &mut config.stages {
+                stage.steps = ((stage.steps as f64 * budget).round() as usize).max(1);
+            }
+        }
+        if let Some(steps) = self.checkpoint_every {
+            config.checkpoints.every_steps = steps;
+        }
+        config.validate()
+    }
+}
+
+fn parse_subject(text: &str) -> Result<SubjectEncoding, String> {
+    match text.split_once(':') {
+        None if text == "vanilla" => Ok(SubjectEncoding::Vanilla),
+        None if text == "sap" => Ok(SubjectEncoding::Sap),
+        Some(("saam", layers)) => layers
+            .parse()
+            .map(|layers| SubjectEncoding::Saam { layers })
+            .map_err(|_| format!("'{layers}' is no number of layers")),
+        _ => Err("use vanilla, sap or saam:LAYERS".to_owned()),
+    }
+}
+
+fn parse_fusion(text: &str) -> Result<TemporalFusion, String> {
+    match text {
+        "transformer" => Ok(TemporalFusion::Transformer),
+        "mean" => Ok(TemporalFusion::Mean),
+        "conv_1d" | "conv1d" => Ok(TemporalFusion::Conv1d),
+        _ => Err("use transformer, mean or conv_1d".to_owned()),
+    }
+}
+
+fn parse_direction(text: &str) -> Result<KlDirection, String> {
+    match text {
+        "paper" => Ok(KlDirection::Paper),
+        "release" => Ok(KlDirection::Release),
+        _ => Err("use paper or release".to_owned()),
+    }
+}
+
+/// What `pretrain --json` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct PretrainResult {
+    /// The trained model's file.
+    pub model: PathBuf,
+    /// SHA-256 of that file.
+    pub model_sha256: String,
+    /// Steps done.
+    pub steps: usize,
+    /// Loss of the last step.
+    pub final_loss: f64,
+    /// Accuracy on the validation scenes with label texts.
+    pub validation_accuracy: f64,
+    /// Seconds of training, resumed parts included.
+    pub train_seconds: f64,
+    /// Pairs a second.
+    pub clips_per_second: f64,
+    /// Device of the run.
+    pub device: String,
+    /// Seed of the run.
+    pub seed: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Bad input, or a run that failed; the newest good checkpoint stays.
+pub fn run(args: &PretrainArgs, context: &Context) -> anyhow::Result<()> {
+    let mut config = if args.resume {
+        RunConfig::read(&args.run.join(run::CONFIG))?
+    } else if let Some(path) = &args.config {
+        RunConfig::read(path)?
+    } else if let Some(preset) = args.release {
+        RunConfig::release(preset)
+    } else {
+        RunConfig::nano()
+    };
+    args.overrides.apply(&mut config)?;
+    if args.print_config {
+        print!("{}", config.to_toml()?);
+        return Ok(());
+    }
+    let mut run = Run::open(&args.run, config, args.resume, context)?;
+    let outcome = run.train(context)?;
+    let result = PretrainResult {
+        model: outcome.model_path,
+        model_sha256: outcome.model_sha256,
+        steps: outcome.steps,
+        final_loss: outcome.final_loss,
+        validation_accuracy: outcome.validation_accuracy,
+        train_seconds: outcome.train_seconds,
+        clips_per_second: outcome.clips_per_second,
+        device: outcome.device,
+        seed: outcome.seed,
+    };
+    let text = format!(
+        "{} after {} steps: loss {:.4}, validation accuracy {:.3}, {:.0} s, {:.0} clips/s",
+        result.model.display(),
+        result.steps,
+        result.final_loss,
+        result.validation_accuracy,
+        result.train_seconds,
+        result.clips_per_second
+    );
+    context.finish(&result, &text)
+}

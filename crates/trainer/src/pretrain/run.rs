@@ -1,0 +1,442 @@
+//! The training loop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use burn::module::Module;
+use burn::tensor::Device;
+use bytes::Bytes;
+use emotionclip::optim::{AdamW, GroupRates};
+use emotionclip::parameters::{Completeness, load_state_dict, to_state_dict};
+use emotionclip::pretrained::default_preprocess;
+use emotionclip::{EmotionClip, Pretrained};
+use emotionclip_data::synthetic::{Split, SyntheticCorpus};
+use emotionclip_eval::sinks::{JsonlSink, TensorBoardSink};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use super::batch::{BatchMaker, Prefetcher, open_corpus};
+use super::checkpoint::{CheckpointFolder, RunState, load};
+use super::config::{RunConfig, Stage, TowerMode};
+use super::step::{diagnose, scheduled_rates, train_step};
+use super::validation::{accuracy, classify};
+use crate::context::{Context, OpenDevice, write_atomically};
+use crate::failure::{OrBadInput, bad_input};
+
+/// The run's resolved configuration, in its folder.
+pub const CONFIG: &str = "config.toml";
+const METRICS: &str = "metrics.jsonl";
+const MODEL: &str = "model.safetensors";
+/// Validation scenes; a multiple of seven, so the emotions are balanced.
+const VALIDATION_CLIPS: usize = 210;
+/// A loss this many times that of guessing is no training any more.
+const EXPLODED: f64 = 8.0;
+
+/// Series for the report.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Step, loss and the frame encoder's learning rate.
+    pub losses: Vec<(usize, f64, f64)>,
+    /// Step and validation accuracy.
+    pub validation: Vec<(usize, f64)>,
+}
+
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The trained model, on the plain device.
+    pub pretrained: Pretrained,
+    /// Its file.
+    pub model_path: PathBuf,
+    /// SHA-256 of the file.
+    pub model_sha256: String,
+    /// Steps done.
+    pub steps: usize,
+    /// Loss of the last step.
+    pub final_loss: f64,
+    /// Zero-shot accuracy on the validation scenes.
+    pub validation_accuracy: f64,
+    /// Seconds of training.
+    pub train_seconds: f64,
+    /// Pairs a second.
+    pub clips_per_second: f64,
+    /// Name of the device.
+    pub device: String,
+    /// Seed.
+    pub seed: u64,
+    /// What was measured on the way.
+    pub history: History,
+}
+
+/// A run in its folder.
+#[derive(Debug)]
+pub struct Run {
+    folder: PathBuf,
+    config: RunConfig,
+    device: OpenDevice,
+    pretrained: Pretrained,
+    optimizer: AdamW,
+    state: RunState,
+    checkpoints: CheckpointFolder,
+    resumed: bool,
+}
+
+impl Run {
+    /// Opens a new run, or with `resume` the one in the folder at its newest checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// Bad input if a new run would overwrite one, or there is nothing to resume.
+    pub fn open(
+        folder: &Path,
+        config: RunConfig,
+        resume: bool,
+        context: &Context,
+    ) -> anyhow::Result<Self> {
+        let checkpoints = CheckpointFolder::new(folder, config.checkpoints.keep);
+        let latest = checkpoints.latest()?;
+        if !resume && (latest.is_some() || folder.join(CONFIG).exists()) {
+            return Err(bad_input(format!(
+                "{}: there is a run already; continue it with --resume or name another --run",
+                folder.display()
+            )));
+        }
+        let device = context.open_device()?;
+        let autodiff = device.device.clone().autodiff();
+        let (pretrained, state, moments) = match latest {
+            Some(path) => {
+                let restored = load(&path, &autodiff)?;
+                if restored.pretrained.model.config() != &config.model {
+                    return Err(bad_input(format!(
+                        "{}: the checkpoint is of another architecture than {CONFIG} and the flags",
+                        path.display()
+                    )));
+                }
+                tracing::info!("resuming {} at step {}", folder.display(), restored.state.step);
+                (restored.pretrained, restored.state, Some(restored.moments))
+            }
+            None => {
+                let state = RunState { step: 0, train_seconds: 0.0, clips: 0 };
+                (fresh(&config, &autodiff)?, state, None)
+            }
+        };
+        let mut pretrained = pretrained;
+        pretrained.model = freeze(pretrained.model, &config);
+        let mut optimizer = AdamW::new(config.optimizer, &pretrained.model);
+        if let Some(moments) = moments {
+            optimizer.load_state(&pretrained.model, &moments, &device.device)?;
+        }
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{}: cannot create the run's folder", folder.display()))?;
+        write_atomically(&folder.join(CONFIG), config.to_toml()?.as_bytes())?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            config,
+            device,
+            pretrained,
+            optimizer,
+            state,
+            checkpoints,
+            resumed: resume,
+        })
+    }
+
+    /// Trains to the end, or until Ctrl-C, which saves and stops.
+    ///
+    /// # Errors
+    ///
+    /// If training diverges, the disk refuses a checkpoint, or the run was interrupted.
+    pub fn train(&mut self, context: &Context) -> anyhow::Result<Outcome> {
+        let interrupted = interrupt_flag();
+        let mut log = MetricLog::open(&self.folder, self.resumed.then_some(self.state.step))?;
+        let validation = open_corpus(&self.config, Split::Validation)?;
+        let total = self.config.total_steps();
+        let maker = BatchMaker::new(
+            &self.config,
+            self.pretrained.tokenizer.clone(),
+            self.pretrained.preprocess.clone(),
+        )?;
+        let mut batches = Prefetcher::new(maker, self.state.step..total, 1);
+        let mut history = History::default();
+        let mut recent = Vec::new();
+        let mut saved_at = Instant::now();
+        let mut waited = Duration::ZERO;
+        let started = Instant::now();
+        let bar = context.progress(total as u64, "training");
+        bar.set_position(self.state.step as u64);
+        let clips = self.config.stages.clone();
+        while self.state.step < total {
+            let (stage, step_in_stage) = locate(&clips, self.state.step);
+            let step_started = Instant::now();
+            let batch = batches.next_batch()?;
+            let data_wait = step_started.elapsed();
+            waited += data_wait;
+            let rates = scheduled_rates(&self.config, stage, step_in_stage);
+            let loss = self.step(stage, &rates, batch)?;
+            recent.push(loss);
+            if recent.len() > 5 {
+                recent.remove(0);
+            }
+            self.stop_if_diverged(stage, &rates, loss, &recent)?;
+            self.state.step += 1;
+            self.state.clips += stage.batch_size as u64;
+            self.state.train_seconds += step_started.elapsed().as_secs_f64();
+            let rate = rates.frame_rest.learning_rate;
+            let scale = self.logit_scale();
+            history.losses.push((self.state.step, loss, rate));
+            log.step(self.state.step, loss, rate, scale, data_wait, step_started.elapsed())?;
+            show(&bar, stage, loss, &self.state, waited, started.elapsed());
+            let every = self.config.validate_every_steps;
+            if every > 0 && self.state.step % every == 0 && self.state.step < total {
+                let accuracy = self.validate(&validation)?;
+                history.validation.push((self.state.step, accuracy));
+                log.validation(self.state.step, accuracy)?;
+                bar.println(format!("step {}: validation accuracy {accuracy:.3}", self.state.step));
+            }
+            let stop = interrupted.load(Ordering::SeqCst);
+            if stop || self.checkpoint_due(saved_at) {
+                let path = self.checkpoints.save(&self.state, &self.pretrained, &self.optimizer)?;
+                saved_at = Instant::now();
+                if stop {
+                    bar.abandon();
+                    anyhow::bail!(
+                        "interrupted at step {} of {total}; saved {}; continue with --resume",
+                        self.state.step,
+                        path.display()
+                    );
+                }
+            }
+        }
+        bar.finish_and_clear();
+        let validation_accuracy = self.validate(&validation)?;
+        history.validation.push((self.state.step, validation_accuracy));
+        log.validation(self.state.step, validation_accuracy)?;
+        log.finish()?;
+        self.checkpoints.save(&self.state, &self.pretrained, &self.optimizer)?;
+        self.outcome(history, validation_accuracy)
+    }
+
+    fn step(
+        &mut self,
+        stage: &Stage,
+        rates: &GroupRates,
+        batch: super::batch::Batch,
+    ) -> anyhow::Result<f64> {
+        let autodiff = self.device.device.clone().autodiff();
+        // Dropout of a step depends on the step alone, so a resumed run repeats it.
+        self.device.device.seed(self.config.seed ^ ((self.state.step as u64) << 20));
+        let model = self.pretrained.model.clone();
+        let (model, loss) =
+            train_step(&self.config, stage, rates, model, &mut self.optimizer, batch, &autodiff);
+        self.pretrained.model = model;
+        Ok(loss)
+    }
+
+    fn stop_if_diverged(
+        &self,
+        stage: &Stage,
+        rates: &GroupRates,
+        loss: f64,
+        recent: &[f64],
+    ) -> anyhow::Result<()> {
+        let guessing = (stage.batch_size.max(2) as f64).ln();
+        let settled = self.state.step > 50;
+        if loss.is_finite() && !(settled && loss > EXPLODED * guessing) {
+            return Ok(());
+        }
+        let diagnosis =
+            diagnose(&self.pretrained.model, rates, self.state.step + 1, loss, recent);
+        let good = match self.checkpoints.latest()? {
+            Some(path) => format!("the last good checkpoint is {}", path.display()),
+            None => "no checkpoint was written yet".to_owned(),
+        };
+        anyhow::bail!("{diagnosis}; {good}")
+    }
+
+    fn logit_scale(&self) -> f64 {
+        f64::from(self.pretrained.model.logit_scale.val().inner().into_scalar::<f32>())
+    }
+
+    fn checkpoint_due(&self, saved_at: Instant) -> bool {
+        let policy = self.config.checkpoints;
+        let by_steps = policy.every_steps > 0 && self.state.step % policy.every_steps == 0;
+        let by_time = policy.every_minutes > 0.0
+            && saved_at.elapsed().as_secs_f64() > policy.every_minutes * 60.0;
+        (by_steps || by_time) && self.state.step < self.config.total_steps()
+    }
+
+    /// The model without autodiff or dropout.
+    fn inference(&self) -> Pretrained {
+        Pretrained { model: self.pretrained.model.valid(), ..self.pretrained.clone() }
+    }
+
+    fn validate(&self, corpus: &SyntheticCorpus) -> anyhow::Result<f64> {
+        Ok(accuracy(&classify(&self.inference(), corpus, VALIDATION_CLIPS, |_| {})?))
+    }
+
+    fn outcome(&self, history: History, validation_accuracy: f64) -> anyhow::Result<Outcome> {
+        let pretrained = self.inference();
+        let bytes = pretrained.to_bytes()?;
+        let model_path = self.folder.join(MODEL);
+        write_atomically(&model_path, &bytes)?;
+        Ok(Outcome {
+            model_sha256: Pretrained::hash(&bytes),
+            pretrained,
+            model_path,
+            steps: self.state.step,
+            final_loss: history.losses.last().map_or(f64::NAN, |(_, loss, _)| *loss),
+            validation_accuracy,
+            train_seconds: self.state.train_seconds,
+            clips_per_second: self.state.clips as f64 / self.state.train_seconds.max(1e-9),
+            device: self.device.name.clone(),
+            seed: self.config.seed,
+            history,
+        })
+    }
+}
+
+/// A model with fresh parameters, or those of `start_from` in the towers that take them.
+fn fresh(config: &RunConfig, device: &Device) -> anyhow::Result<Pretrained> {
+    let model = config.model.init_seeded(config.seed, device)?;
+    let preprocess = default_preprocess(&config.model);
+    let Some(path) = &config.start_from else {
+        return Ok(Pretrained::new(model, preprocess)?);
+    };
+    let bytes = std::fs::read(path).or_bad_input(path.display())?;
+    let start = Pretrained::from_bytes(Bytes::from(bytes), &path.display().to_string(), device)
+        .map_err(|error| bad_input(error.to_string()))?;
+    let mut tensors = to_state_dict(&model)?;
+    let towers = config.towers;
+    for (key, tensor) in to_state_dict(&start.model)? {
+        let mode = if key.starts_with("visual_head.") {
+            towers.temporal
+        } else if key.contains("visual") {
+            towers.frame
+        } else {
+            towers.text
+        };
+        if mode != TowerMode::Random && tensors.contains_key(&key) {
+            tensors.insert(key, tensor);
+        }
+    }
+    let model = load_state_dict(model, &tensors, Completeness::Whole)
+        .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+    Ok(Pretrained::new(model, start.preprocess)?)
+}
+
+fn freeze(mut model: EmotionClip, config: &RunConfig) -> EmotionClip {
+    if config.towers.frame == TowerMode::Frozen {
+        model.visual = model.visual.freeze();
+    }
+    if config.towers.text == TowerMode::Frozen {
+        model.text = model.text.freeze();
+    }
+    if config.towers.temporal == TowerMode::Frozen {
+        model.temporal = model.temporal.freeze();
+    }
+    model
+}
+
+/// The stage of a step and the step's number within it.
+fn locate(stages: &[Stage], step: usize) -> (&Stage, usize) {
+    let mut remaining = step;
+    for stage in &stages[..stages.len() - 1] {
+        if remaining < stage.steps {
+            return (stage, remaining);
+        }
+        remaining -= stage.steps;
+    }
+    (&stages[stages.len() - 1], remaining)
+}
+
+/// Set by the first Ctrl-C; the second ends the process at once.
+fn interrupt_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let in_handler = Arc::clone(&flag);
+    let installed = ctrlc::set_handler(move || {
+        if in_handler.swap(true, Ordering::SeqCst) {
+            std::process::abort();
+        }
+    });
+    if let Err(error) = installed {
+        tracing::debug!("Ctrl-C will not save first: {error}");
+    }
+    flag
+}
+
+fn show(
+    bar: &ProgressBar,
+    stage: &Stage,
+    loss: f64,
+    state: &RunState,
+    waited: Duration,
+    elapsed: Duration,
+) {
+    let share = 100.0 * waited.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
+    let speed = state.clips as f64 / state.train_seconds.max(1e-9);
+    bar.set_position(state.step as u64);
+    bar.set_message(format!(
+        "{}: loss {loss:.3}, {speed:.0} clips/s, {share:.0} % waiting for data",
+        stage.name
+    ));
+}
+
+/// JSON lines and TensorBoard events of a run.
+struct MetricLog {
+    lines: JsonlSink,
+    events: TensorBoardSink,
+}
+
+impl MetricLog {
+    fn open(folder: &Path, resumed_at: Option<usize>) -> anyhow::Result<Self> {
+        let path = folder.join(METRICS);
+        Ok(match resumed_at {
+            Some(step) if path.exists() => Self {
+                lines: JsonlSink::resume(&path, step as u64)?,
+                events: TensorBoardSink::resume(folder, step as u64)?,
+            },
+            _ => Self {
+                lines: JsonlSink::create(&path)?,
+                events: TensorBoardSink::create(folder)?,
+            },
+        })
+    }
+
+    fn step(
+        &mut self,
+        step: usize,
+        loss: f64,
+        learning_rate: f64,
+        logit_scale: f64,
+        data_wait: Duration,
+        elapsed: Duration,
+    ) -> anyhow::Result<()> {
+        self.lines.append(&json!({
+            "step": step,
+            "loss": loss,
+            "learning_rate": learning_rate,
+            "logit_scale": logit_scale,
+            "data_seconds": data_wait.as_secs_f64(),
+            "step_seconds": elapsed.as_secs_f64(),
+        }))?;
+        let scalars = [
+            ("train/loss", loss),
+            ("train/learning_rate", learning_rate),
+            ("train/logit_scale", logit_scale),
+        ];
+        Ok(self.events.scalars(step as u64, &scalars)?)
+    }
+
+    fn validation(&mut self, step: usize, accuracy: f64) -> anyhow::Result<()> {
+        self.lines.append(&json!({ "step": step, "validation_accuracy": accuracy }))?;
+        let scalars = [("validation/zero_shot_accuracy", accuracy)];
+        Ok(self.events.scalars(step as u64, &scalars)?)
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        Ok(self.lines.sync()?)
+    }
+}
