@@ -50,13 +50,27 @@ pub enum PatchStem {
     /// One linear map of each patch, as in ViT.
     #[default]
     Linear,
-    /// 3×3 convolutions of stride 2 with ReLU before the linear map. Small vision transformers
-    /// that are trained from scratch learn far faster with it (Xiao et al., 2021,
-    /// "Early convolutions help transformers see better").
+    /// 3×3 convolutions with ReLU before the linear map. Small vision transformers that are
+    /// trained from scratch learn far faster with it (Xiao et al., 2021, "Early convolutions help
+    /// transformers see better").
     Convolution {
-        /// Output channels of each convolution; `2^len` must divide the patch size.
-        channels: Vec<usize>,
+        /// `[output channels, stride]` of each convolution; the product of the strides must divide
+        /// the patch size.
+        layers: Vec<[usize; 2]>,
     },
+}
+
+/// How the frame encoder's attention and positions start when it is trained from scratch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VisionInit {
+    /// As PyTorch and the release: Xavier attention, random positions.
+    #[default]
+    Random,
+    /// Keys start equal to queries and positions as 2-D sinusoids, so that attention begins by
+    /// comparing what tokens hold and the SAP token looks at the subject from the first step
+    /// (after Trockman & Kolter, 2023, "Mimetic initialization of self-attention layers").
+    Mimetic,
 }
 
 /// The frame encoder: a ViT with a human token.
@@ -85,6 +99,9 @@ pub struct VisionConfig {
     /// Weights of the SAP human token.
     #[serde(default)]
     pub sap_weight: SapWeight,
+    /// How training from scratch begins; of no matter once weights are loaded.
+    #[serde(default)]
+    pub init: VisionInit,
 }
 
 const fn default_mlp_ratio() -> usize {
@@ -259,6 +276,7 @@ impl EmotionClipConfig {
                 stem: PatchStem::Linear,
                 subject: SubjectEncoding::Sap,
                 sap_weight: SapWeight::Coverage,
+                init: VisionInit::Random,
             },
             text: TextConfig {
                 context_length: 77,
@@ -297,9 +315,10 @@ impl EmotionClipConfig {
                 layers: 8,
                 heads: 6,
                 mlp_ratio: 4,
-                stem: PatchStem::Convolution { channels: vec![24, 48, 96] },
+                stem: PatchStem::Convolution { layers: vec![[24, 2], [48, 2], [96, 2]] },
                 subject: SubjectEncoding::Sap,
                 sap_weight: SapWeight::Coverage,
+                init: VisionInit::Mimetic,
             },
             text: TextConfig {
                 context_length: 48,
@@ -328,12 +347,13 @@ impl EmotionClipConfig {
                 image_size: 64,
                 patch_size: 8,
                 width: 96,
-                layers: 3,
+                layers: 2,
                 heads: 4,
                 mlp_ratio: 3,
-                stem: PatchStem::Convolution { channels: vec![16, 32, 64] },
+                stem: PatchStem::Convolution { layers: vec![[24, 2], [48, 2], [96, 2]] },
                 subject: SubjectEncoding::Sap,
                 sap_weight: SapWeight::Coverage,
+                init: VisionInit::Mimetic,
             },
             text: TextConfig {
                 context_length: 32,
@@ -402,17 +422,15 @@ impl EmotionClipConfig {
             let problem = format!("saam layers {layers} must lie in 1..={}", self.vision.layers);
             return error("vision.subject", problem);
         }
-        if let PatchStem::Convolution { channels } = &self.vision.stem {
-            let stride = 1_usize.checked_shl(u32::try_from(channels.len()).unwrap_or(u32::MAX));
-            if channels.is_empty() || channels.contains(&0) {
-                return error("vision.stem", "channels must be a list of positive numbers".into());
+        if let PatchStem::Convolution { layers } = &self.vision.stem {
+            if layers.is_empty() || layers.iter().flatten().any(|number| *number == 0) {
+                return error("vision.stem", "layers must be [channels, stride] pairs".into());
             }
+            let stride =
+                layers.iter().try_fold(1_usize, |product, [_, stride]| product.checked_mul(*stride));
             if stride.is_none_or(|stride| !self.vision.patch_size.is_multiple_of(stride)) {
-                let problem = format!(
-                    "2^{} must divide patch_size ({})",
-                    channels.len(),
-                    self.vision.patch_size
-                );
+                let patch = self.vision.patch_size;
+                let problem = format!("the product of the strides must divide patch_size ({patch})");
                 return error("vision.stem", problem);
             }
         }

@@ -60,7 +60,7 @@
 //!
 //! # Features
 //!
-//! `bundled-merges` (default) carries CLIP's byte-pair merges, 1.3 MB, inside the library. Without
+//! `bundled-merges` (default) carries CLIP's byte-pair merges, 0.2 MB, inside the library. Without
 //! it, build a [`tokenizer::ClipTokenizer`] from merges of your own.
 //!
 //! [burn]: https://burn.dev

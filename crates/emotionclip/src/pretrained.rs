@@ -92,25 +92,50 @@ impl Pretrained {
     /// # Errors
     ///
     /// If the tokenizer can't be built.
+    #[cfg(feature = "bundled-merges")]
     pub fn new(model: EmotionClip, preprocess: Preprocess) -> Result<Self, PretrainedError> {
         let tokenizer = ClipTokenizer::new(tokenizer_config(model.config()))?;
-        Ok(Self { model, tokenizer, preprocess })
+        Ok(Self {
+            model,
+            tokenizer,
+            preprocess,
+        })
     }
 
     /// Reads a model file that [`to_bytes`](Self::to_bytes) wrote. `name` is used in errors.
     ///
     /// # Errors
     ///
-    /// If the file is damaged, carries no configuration, or its tensors don't fit it.
+    /// If the file is damaged, carries no configuration, or its tensors, tokenizer or preprocessing
+    /// don't fit it.
+    #[cfg(feature = "bundled-merges")]
     pub fn from_bytes(
         bytes: impl Into<Bytes>,
         name: &str,
         device: &Device,
     ) -> Result<Self, PretrainedError> {
+        Self::from_bytes_with(bytes, name, device, ClipTokenizer::new)
+    }
+
+    /// As `from_bytes`, with a tokenizer that the caller makes from the settings in the file: for
+    /// builds that carry no merges.
+    ///
+    /// # Errors
+    ///
+    /// If the file is damaged, carries no configuration, or its tensors, tokenizer or preprocessing
+    /// don't fit it; what `tokenizer` returns.
+    pub fn from_bytes_with(
+        bytes: impl Into<Bytes>,
+        name: &str,
+        device: &Device,
+        tokenizer: impl FnOnce(TokenizerConfig) -> Result<ClipTokenizer, TokenizerError>,
+    ) -> Result<Self, PretrainedError> {
         let bytes = bytes.into();
         // Read first: it checks the header that the metadata is then taken from.
         let tensors = checkpoint::read(bytes.clone(), name)?;
-        let no_config = || PretrainedError::NoConfig { file: name.to_owned() };
+        let no_config = || PretrainedError::NoConfig {
+            file: name.to_owned(),
+        };
         let (_, header) =
             safetensors::SafeTensors::read_metadata(&bytes).map_err(|_| no_config())?;
         let metadata = header.metadata().clone().unwrap_or_default();
@@ -120,14 +145,24 @@ impl Pretrained {
             Some(text) => parse(name, PREPROCESS_KEY, text)?,
             None => default_preprocess(&config),
         };
-        let tokenizer = match metadata.get(TOKENIZER_KEY) {
+        let settings = match metadata.get(TOKENIZER_KEY) {
             Some(text) => parse(name, TOKENIZER_KEY, text)?,
             None => tokenizer_config(&config),
         };
+        let tokenizer = tokenizer(settings)?;
+        fits(name, &config, &tokenizer, &preprocess)?;
         let model = config.init(device)?;
-        let model = load_state_dict(model, &tensors, Completeness::Whole)
-            .map_err(|error| PretrainedError::Tensors { file: name.to_owned(), error })?;
-        Ok(Self { model, tokenizer: ClipTokenizer::new(tokenizer)?, preprocess })
+        let model = load_state_dict(model, &tensors, Completeness::Whole).map_err(|error| {
+            PretrainedError::Tensors {
+                file: name.to_owned(),
+                error,
+            }
+        })?;
+        Ok(Self {
+            model,
+            tokenizer,
+            preprocess,
+        })
     }
 
     /// The model as one safetensors file, f32.
@@ -136,7 +171,10 @@ impl Pretrained {
     ///
     /// If the device fails to give a tensor back.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PretrainedError> {
-        Ok(write_safetensors(&to_state_dict(&self.model)?, &self.metadata()))
+        Ok(write_safetensors(
+            &to_state_dict(&self.model)?,
+            &self.metadata(),
+        ))
     }
 
     /// The metadata that makes a safetensors file of the model's tensors a model file.
@@ -144,7 +182,10 @@ impl Pretrained {
         let entries = [
             (CONFIG_KEY, serde_json::to_string(self.model.config())),
             (PREPROCESS_KEY, serde_json::to_string(&self.preprocess)),
-            (TOKENIZER_KEY, serde_json::to_string(self.tokenizer.config())),
+            (
+                TOKENIZER_KEY,
+                serde_json::to_string(self.tokenizer.config()),
+            ),
         ];
         entries
             .into_iter()
@@ -196,7 +237,10 @@ impl Pretrained {
 
     /// SHA-256 of a model file in hexadecimal, the identity that probes and caches refer to.
     pub fn hash(bytes: &[u8]) -> String {
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 
@@ -210,6 +254,42 @@ fn parse<T: serde::de::DeserializeOwned>(
         key,
         problem: error.to_string(),
     })
+}
+
+/// Checks that what the tokenizer and the preprocessing make is what the encoders take.
+fn fits(
+    file: &str,
+    config: &EmotionClipConfig,
+    tokenizer: &ClipTokenizer,
+    preprocess: &Preprocess,
+) -> Result<(), PretrainedError> {
+    let fault = |key, problem| {
+        Err(PretrainedError::Metadata {
+            file: file.to_owned(),
+            key,
+            problem,
+        })
+    };
+    let (ids, rows) = (tokenizer.vocab_size(), config.text.vocab_size);
+    if ids != rows {
+        let problem = format!("it makes {ids} ids, the text encoder has {rows}");
+        return fault(TOKENIZER_KEY, problem);
+    }
+    let (length, limit) = (
+        tokenizer.config().context_length,
+        config.text.context_length,
+    );
+    if length > limit {
+        let problem = format!("context_length is {length}, the text encoder's {limit}");
+        return fault(TOKENIZER_KEY, problem);
+    }
+    let (crop, side) = (preprocess.crop as usize, config.vision.image_size);
+    if crop != side {
+        let problem = format!("crop is {crop}, the frame encoder takes {side} pixels");
+        return fault(PREPROCESS_KEY, problem);
+    }
+    preprocess.validate()?;
+    Ok(())
 }
 
 /// The tokenizer of a text encoder: its vocabulary gives the number of merges.
@@ -234,7 +314,11 @@ pub fn default_preprocess(config: &EmotionClipConfig) -> Preprocess {
 ///
 /// Attention is causal, so nothing behind the last end-of-text token is ever read.
 pub fn token_tensor(rows: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
-    let used = |row: &Vec<u32>| row.iter().rposition(|id| *id != 0).map_or(1, |last| last + 1);
+    let used = |row: &Vec<u32>| {
+        row.iter()
+            .rposition(|id| *id != 0)
+            .map_or(1, |last| last + 1)
+    };
     let length = rows.iter().map(used).max().unwrap_or(1);
     let ids: Vec<i32> = rows
         .iter()
@@ -242,4 +326,56 @@ pub fn token_tensor(rows: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
         .map(|id| i32::try_from(*id).unwrap_or(i32::MAX))
         .collect();
     Tensor::from_data(TensorData::new(ids, [rows.len(), length]), device)
+}
+
+#[cfg(all(test, feature = "bundled-merges"))]
+mod tests {
+    use super::*;
+
+    fn pretrained() -> Pretrained {
+        let mut config = EmotionClipConfig::nano();
+        config.vision.layers = 1;
+        config.text.layers = 1;
+        let model = config.init(&Device::flex()).unwrap();
+        Pretrained::new(model, default_preprocess(&config)).unwrap()
+    }
+
+    fn read(pretrained: &Pretrained) -> Result<Pretrained, PretrainedError> {
+        let bytes = pretrained.to_bytes().unwrap();
+        Pretrained::from_bytes(bytes, "model.safetensors", &Device::flex())
+    }
+
+    #[test]
+    fn a_model_file_gives_the_same_model_back() {
+        let original = pretrained();
+        let again = read(&original).unwrap();
+        assert_eq!(again.to_bytes().unwrap(), original.to_bytes().unwrap());
+        let embed = |model: &Pretrained| {
+            model
+                .embed_texts(&["so glad"])
+                .try_into_vec_as::<f32>()
+                .unwrap()
+        };
+        assert_eq!(embed(&again), embed(&original));
+    }
+
+    #[test]
+    fn metadata_that_does_not_fit_the_model_is_named() {
+        let message = |changed: Pretrained| read(&changed).unwrap_err().to_string();
+        let mut changed = pretrained();
+        changed.preprocess = Preprocess::release();
+        assert_eq!(
+            message(changed),
+            "model.safetensors: metadata `emotionclip_preprocess`: crop is 224, the frame encoder \
+             takes 64 pixels"
+        );
+        let mut changed = pretrained();
+        changed.tokenizer = ClipTokenizer::new(TokenizerConfig::default()).unwrap();
+        assert!(message(changed).contains("it makes 49408 ids, the text encoder has 2514"));
+        let mut changed = pretrained();
+        let mut settings = changed.tokenizer.config().clone();
+        settings.context_length = 77;
+        changed.tokenizer = ClipTokenizer::new(settings).unwrap();
+        assert!(message(changed).contains("context_length is 77, the text encoder's 32"));
+    }
 }

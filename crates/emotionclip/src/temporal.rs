@@ -104,12 +104,14 @@ impl TemporalEncoder {
     /// If `T` differs from the configured number of frames and the fusion is the transformer, whose
     /// positions are learned for exactly that many; callers check what users supply.
     pub fn forward(&self, features: Tensor<3>) -> Tensor<2> {
-        let [batch, _, width] = features.dims();
+        let [batch, frames, width] = features.dims();
         let fused = if let Some(kernel) = &self.convolution {
             depthwise_convolution(features, kernel.val())
         } else if let (Some(positions), Some(transformer)) =
             (&self.frame_position_embedding, &self.transformer)
         {
+            // A single frame would otherwise be broadcast over all positions.
+            assert_eq!(frames, self.config.frames, "frames a clip");
             let mut hidden = features.clone() + positions.val().unsqueeze_dim::<3>(0);
             for layer in &transformer.layers {
                 hidden = layer.forward(hidden);

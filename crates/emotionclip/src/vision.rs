@@ -6,7 +6,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation};
 
-use crate::config::{Activation, PatchStem, SapWeight, SubjectEncoding, VisionConfig};
+use crate::config::{Activation, PatchStem, SapWeight, SubjectEncoding, VisionConfig, VisionInit};
 use crate::nn::{
     Init, ParameterInit, ResidualAttentionBlock, SubjectAttentionGate, SubjectStream,
 };
@@ -14,11 +14,12 @@ use crate::nn::{
 /// Masked scores; its exponential is exactly 0 in f32 beside any score a network can produce.
 const MASKED: f64 = -1e9;
 
-/// One 3×3 convolution of stride 2 in front of the patch embedding.
+/// One 3×3 convolution in front of the patch embedding.
 #[derive(Module, Debug)]
 pub struct StemConvolution {
     weight: Param<Tensor<4>>,
     bias: Param<Tensor<1>>,
+    stride: usize,
 }
 
 /// The blocks of a transformer, under the key that the release gives them.
@@ -69,6 +70,10 @@ impl VisionConfig {
         let (stem, channels, kernel) = self.init_stem(init);
         let fan_in = channels * kernel * kernel;
         let conv_bound = 1.0 / (fan_in as f64).sqrt();
+        let positions = match self.init {
+            VisionInit::Random => Init::Normal(deviation),
+            VisionInit::Mimetic => Init::Sinusoids { grid: self.grid(), width },
+        };
         let saam_layers = match self.subject {
             SubjectEncoding::Saam { layers } => layers,
             SubjectEncoding::Vanilla | SubjectEncoding::Sap => 0,
@@ -77,8 +82,7 @@ impl VisionConfig {
             stem,
             conv1: init.parameter([width, channels, kernel, kernel], Init::Uniform(conv_bound)),
             class_embedding: init.parameter([width], Init::Normal(deviation)),
-            positional_embedding: init
-                .parameter([self.patches() + 1, width], Init::Normal(deviation)),
+            positional_embedding: init.parameter([self.patches() + 1, width], positions),
             human_embedding: (saam_layers > 0)
                 .then(|| init.parameter([width], Init::Normal(deviation))),
             ln_pre: init.layer_norm(width),
@@ -90,6 +94,7 @@ impl VisionConfig {
                             self.heads,
                             self.mlp_ratio,
                             activation,
+                            self.init,
                             init,
                         )
                     })
@@ -106,21 +111,21 @@ impl VisionConfig {
 
     /// The stem's convolutions, the channels it ends with, and the patch size that is left.
     fn init_stem(&self, init: &mut ParameterInit) -> (Vec<StemConvolution>, usize, usize) {
-        let PatchStem::Convolution { channels } = &self.stem else {
+        let PatchStem::Convolution { layers } = &self.stem else {
             return (Vec::new(), 3, self.patch_size);
         };
         let mut input = 3;
         let mut kernel = self.patch_size;
-        let stem = channels
+        let stem = layers
             .iter()
-            .map(|&output| {
+            .map(|&[output, stride]| {
                 // He et al. (2015): ReLU halves the variance, hence the 2.
                 let deviation = (2.0 / (9 * input) as f64).sqrt();
                 let weight = init.parameter([output, input, 3, 3], Init::Normal(deviation));
                 let bias = init.parameter([output], Init::Constant(0.0));
                 input = output;
-                kernel /= 2;
-                StemConvolution { weight, bias }
+                kernel /= stride;
+                StemConvolution { weight, bias, stride }
             })
             .collect();
         (stem, input, kernel)
@@ -217,7 +222,7 @@ impl VisionTransformer {
     fn patch_embedding(&self, frames: Tensor<4>) -> Tensor<3> {
         let mut input = frames;
         for convolution in &self.stem {
-            let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
+            let options = ConvOptions::new([convolution.stride; 2], [1, 1], [1, 1], 1);
             let weight = convolution.weight.val();
             let output = conv2d(input, weight, Some(convolution.bias.val()), options);
             input = activation::relu(output);

@@ -108,7 +108,7 @@ fn ensemble(embeddings: Tensor<2>, counts: &[usize]) -> Tensor<2> {
     l2_normalize(Tensor::cat(means, 0))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "bundled-merges"))]
 mod tests {
     use super::*;
     use crate::config::EmotionClipConfig;

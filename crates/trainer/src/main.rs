@@ -1,8 +1,12 @@
 //! `trainer`: pre-train, probe and query EmotionCLIP from the command line.
 
+mod commands;
 mod context;
+mod demo;
 mod device;
 mod failure;
+mod inputs;
+mod models;
 mod pretrain;
 
 use std::process::ExitCode;
@@ -12,15 +16,24 @@ use clap::{Parser, Subcommand};
 use context::{Context, GlobalArgs};
 use failure::BadInput;
 
+const EXAMPLES: &str = "\
+Examples:
+  trainer                                        # the embedded run, report in runs/nano/
+  trainer --compare vanilla --second-seed 7      # beside a model that can't know the subject
+  trainer predict --input clip.mp4 --report readings.html
+  trainer pretrain --run runs/mine --resume";
+
 /// Pre-train, probe and query EmotionCLIP.
 ///
 /// Without a command: pre-trains the nano model on the embedded corpus, probes and zero-shots it,
 /// and writes a report, in a few minutes on a CPU.
 #[derive(Parser, Debug)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
+    #[command(flatten)]
+    demo: demo::DemoArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -29,13 +42,34 @@ struct Cli {
 enum Command {
     /// Pre-train a model; resumable
     Pretrain(Box<pretrain::PretrainArgs>),
+    /// Fit and test a linear probe on a dataset's embeddings
+    Probe(Box<commands::probe::ProbeArgs>),
+    /// Compare labels in words with clips or a dataset
+    ZeroShot(Box<commands::zero_shot::ZeroShotArgs>),
+    /// Readings of a picture, or of a video over time
+    Predict(Box<commands::predict::PredictArgs>),
+    /// Pictures, videos and texts to vectors
+    Embed(Box<commands::embed::EmbedArgs>),
+    /// Any CLIP or EmotionCLIP checkpoint to a model file
+    Import(Box<commands::import::ImportArgs>),
+    /// A model to safetensors, Hugging Face or web files
+    Export(Box<commands::export::ExportArgs>),
+    /// What a checkpoint holds
+    Inspect(Box<commands::inspect::InspectArgs>),
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let context = Context::new(cli.global.clone());
     match &cli.command {
-        None => Ok(()),
+        None => demo::run(&cli.demo, &context),
         Some(Command::Pretrain(args)) => pretrain::run(args, &context),
+        Some(Command::Probe(args)) => commands::probe::run(args, &context),
+        Some(Command::ZeroShot(args)) => commands::zero_shot::run(args, &context),
+        Some(Command::Predict(args)) => commands::predict::run(args, &context),
+        Some(Command::Embed(args)) => commands::embed::run(args, &context),
+        Some(Command::Import(args)) => commands::import::run(args, &context),
+        Some(Command::Export(args)) => commands::export::run(args, &context),
+        Some(Command::Inspect(args)) => commands::inspect::run(args, &context),
     }
 }
 

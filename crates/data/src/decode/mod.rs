@@ -58,7 +58,7 @@ pub enum Media {
 }
 
 /// Frames in time order, each read when it is asked for.
-pub type FrameIter = Box<dyn Iterator<Item = Result<Frame, DecodeError>> + Send>;
+pub type FrameIter = Box<dyn Iterator<Item = Result<Frame, DecodeError>>>;
 
 impl Media {
     /// Finds out what a path is: a folder is a clip of its pictures, a file is told by its content
@@ -67,7 +67,8 @@ impl Media {
     /// # Errors
     /// Nothing there, an empty file, a folder without pictures, a file of no known format.
     pub fn open(path: &Path) -> Result<Self, DecodeError> {
-        let metadata = std::fs::metadata(path).map_err(|error| DecodeFault::from(error).at(path))?;
+        let metadata =
+            std::fs::metadata(path).map_err(|error| DecodeFault::from(error).at(path))?;
         if metadata.is_dir() {
             let pictures = pictures_in(path)?;
             if pictures.is_empty() {
@@ -231,14 +232,19 @@ mod tests {
 
     #[test]
     fn frames_are_ordered_as_people_count() {
-        let sorted = ["f1.png", "f2.png", "f9.png", "f10.png", "f010.png", "g0.png"];
+        let sorted = [
+            "f1.png", "f2.png", "f9.png", "f10.png", "f010.png", "g0.png",
+        ];
         let mut mixed = sorted;
         mixed.reverse();
         let found = order(&mixed);
         assert_eq!(found[..3], sorted[..3]);
         assert_eq!(found[5], "g0.png");
         // Equal numbers are ordered by their spelling, whichever it is.
-        assert_eq!(order(&["f10.png", "f010.png"]), order(&["f010.png", "f10.png"]));
+        assert_eq!(
+            order(&["f10.png", "f010.png"]),
+            order(&["f010.png", "f10.png"])
+        );
     }
 
     #[test]
@@ -251,7 +257,11 @@ mod tests {
         }
         std::fs::write(folder.path().join("notes.txt"), "not a frame").unwrap();
         let media = Media::open(folder.path()).unwrap();
-        let frames: Vec<Frame> = media.frames(Some(4.0)).unwrap().map(Result::unwrap).collect();
+        let frames: Vec<Frame> = media
+            .frames(Some(4.0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(frames.len(), 12);
         assert_eq!((frames[10].time, frames[10].picture.as_raw()[0]), (2.5, 10));
         let sampled = media.sample(4, None).unwrap();
@@ -274,7 +284,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let fault = |path: &Path| Media::open(path).unwrap_err().fault;
         assert!(matches!(fault(folder.path()), DecodeFault::NoFrames(_)));
-        assert!(matches!(fault(&folder.path().join("no")), DecodeFault::Missing));
+        assert!(matches!(
+            fault(&folder.path().join("no")),
+            DecodeFault::Missing
+        ));
         let text = folder.path().join("a.txt");
         std::fs::write(&text, "hello").unwrap();
         assert!(matches!(fault(&text), DecodeFault::UnknownFormat(_)));

@@ -163,7 +163,10 @@ mod tests {
         ] {
             let path = file(&folder, name, content);
             let message = read_picture(&path).unwrap_err().to_string();
-            assert!(message.starts_with(&path.display().to_string()), "{message}");
+            assert!(
+                message.starts_with(&path.display().to_string()),
+                "{message}"
+            );
             assert!(message.contains(expected), "{message}");
             assert!(!message.contains('\n'), "{message}");
         }

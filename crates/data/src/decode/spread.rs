@@ -56,7 +56,10 @@ fn spread_within<E>(
         }
     }
     let indices = spread_indices(held.len(), count);
-    Ok(indices.into_iter().filter_map(|index| held.get(index).cloned()).collect())
+    Ok(indices
+        .into_iter()
+        .filter_map(|index| held.get(index).cloned())
+        .collect())
 }
 
 #[cfg(test)]

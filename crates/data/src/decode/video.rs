@@ -134,11 +134,25 @@ impl VideoFrames {
             _ => VideoInfo::of(path)?.rate,
         };
         let mut process = Command::new("ffmpeg")
-            .args(["-v", "error", "-nostdin", "-protocol_whitelist", "file,pipe"])
+            .args([
+                "-v",
+                "error",
+                "-nostdin",
+                "-protocol_whitelist",
+                "file,pipe",
+            ])
             .arg("-i")
             .arg(local(path))
             .args(["-map", "0:v:0", "-vf", &format!("fps={rate}")])
-            .args(["-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1"])
+            .args([
+                "-f",
+                "image2pipe",
+                "-c:v",
+                "ppm",
+                "-pix_fmt",
+                "rgb24",
+                "pipe:1",
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -234,7 +248,9 @@ fn read_header(reader: &mut impl BufRead) -> Result<Option<[u32; 2]>, DecodeFaul
         line.clear();
         // A header line has a few characters; a longer one is no header.
         let mut limited = reader.take(64);
-        let length = limited.read_until(b'\n', &mut line).map_err(DecodeFault::Read)?;
+        let length = limited
+            .read_until(b'\n', &mut line)
+            .map_err(DecodeFault::Read)?;
         if length == 0 && words.is_empty() {
             return Ok(None);
         }

@@ -57,6 +57,15 @@ impl Attention {
         }
     }
 
+    /// Self-attention whose keys start equal to its queries, so that tokens begin by attending to
+    /// those that resemble them.
+    pub(crate) fn new_comparing(width: usize, heads: usize, init: &mut ParameterInit) -> Self {
+        let mut attention = Self::new(width, heads, init);
+        attention.in_proj.weight =
+            init.parameter([width, 3 * width], Init::TiedQueryKey { width });
+        attention
+    }
+
     pub(crate) fn with_normal_weights(
         width: usize,
         heads: usize,

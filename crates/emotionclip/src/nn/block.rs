@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::attention::SubjectStream;
 use super::{Attention, Init, ParameterInit};
-use crate::config::Activation;
+use crate::config::{Activation, VisionInit};
 
 /// `c_proj(act(c_fc(x)))`.
 #[derive(Module, Debug)]
@@ -33,16 +33,21 @@ pub struct ResidualAttentionBlock {
 }
 
 impl ResidualAttentionBlock {
-    /// A block of the frame encoder, initialised as PyTorch's own layers are.
+    /// A block of the frame encoder; feed-forward parts start as PyTorch's own layers do.
     pub fn new(
         width: usize,
         heads: usize,
         mlp_ratio: usize,
         activation: Activation,
+        start: VisionInit,
         init: &mut ParameterInit,
     ) -> Self {
+        let attn = match start {
+            VisionInit::Random => Attention::new(width, heads, init),
+            VisionInit::Mimetic => Attention::new_comparing(width, heads, init),
+        };
         Self {
-            attn: Attention::new(width, heads, init),
+            attn,
             ln_1: init.layer_norm(width),
             mlp: FeedForward {
                 c_fc: init.linear(width, mlp_ratio * width),

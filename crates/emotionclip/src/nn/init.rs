@@ -7,9 +7,9 @@
 use burn::module::{Param, ParamId};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Shape, Tensor, TensorData};
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Normal, Uniform};
+use rand_distr::{Distribution, Normal, StandardNormal, Uniform};
 
 use super::LAYER_NORM_EPSILON;
 
@@ -22,6 +22,10 @@ pub(crate) enum Init {
     Normal(f64),
     /// Uniform in `[-bound, bound]`.
     Uniform(f64),
+    /// A joint projection `[width, 3·width]`: equal columns for query and key, Xavier for value.
+    TiedQueryKey { width: usize },
+    /// A positional table `[1 + grid², width]`: 2-D sinusoids, a zero row for the class token.
+    Sinusoids { grid: usize, width: usize },
 }
 
 impl Init {
@@ -37,8 +41,47 @@ impl Init {
                 Ok(uniform) => fill(count, &mut rng, &uniform),
                 Err(_) => vec![0.0; count],
             },
+            Self::TiedQueryKey { width } => tied_query_key(width, &mut rng),
+            Self::Sinusoids { grid, width } => sinusoids(grid, width),
         }
     }
+}
+
+fn tied_query_key(width: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    // A normalised token has squared length `width`, so its query's elements get unit variance.
+    let deviation = (width as f64).powf(-0.5);
+    let bound = (6.0 / (4.0 * width as f64)).sqrt();
+    let mut weight = Vec::with_capacity(3 * width * width);
+    for _ in 0..width {
+        let query: Vec<f32> =
+            (0..width).map(|_| (rng.sample::<f64, _>(StandardNormal) * deviation) as f32).collect();
+        weight.extend_from_slice(&query);
+        weight.extend_from_slice(&query);
+        weight.extend((0..width).map(|_| rng.random_range(-bound..=bound) as f32));
+    }
+    weight
+}
+
+/// Half of the features encode the row, half the column, each as sines and cosines.
+///
+/// Angular frequencies run geometrically from 1.5 to 0.15 a patch: neighbours differ clearly and
+/// opposite edges of a small grid are no aliases of each other.
+fn sinusoids(grid: usize, width: usize) -> Vec<f32> {
+    let (fastest, slowest) = (1.5_f64, 0.15_f64);
+    let frequencies = (width / 4).max(1);
+    let axis = |position: usize, feature: usize| {
+        let step = (feature / 2) as f64 / (frequencies - 1).max(1) as f64;
+        let angle = position as f64 * fastest * (slowest / fastest).powf(step);
+        if feature.is_multiple_of(2) { angle.sin() as f32 } else { angle.cos() as f32 }
+    };
+    let half = width / 2;
+    let mut table = vec![0.0; width];
+    for patch in 0..grid * grid {
+        let (row, column) = (patch / grid, patch % grid);
+        table.extend((0..half).map(|feature| axis(row, feature)));
+        table.extend((0..width - half).map(|feature| axis(column, feature)));
+    }
+    table
 }
 
 fn fill(count: usize, rng: &mut impl Rng, distribution: &impl Distribution<f64>) -> Vec<f32> {

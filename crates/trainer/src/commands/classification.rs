@@ -52,7 +52,11 @@ impl ClassificationScores {
             chance: 1.0 / classes.max(1) as f64,
             labels: labels.to_vec(),
             recall: (0..classes).map(|class| matrix.recall(class)).collect(),
-            confusion: matrix.counts().chunks_exact(classes).map(<[u64]>::to_vec).collect(),
+            confusion: matrix
+                .counts()
+                .chunks_exact(classes)
+                .map(<[u64]>::to_vec)
+                .collect(),
         })
     }
 
@@ -70,9 +74,15 @@ impl ClassificationScores {
 
 /// The matrix as a table; long labels are cut.
 fn matrix_text(labels: &[String], rows: &[Vec<u64>]) -> String {
-    let short: Vec<String> =
-        labels.iter().map(|label| label.chars().take(WIDEST).collect()).collect();
-    let longest = short.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+    let short: Vec<String> = labels
+        .iter()
+        .map(|label| label.chars().take(WIDEST).collect())
+        .collect();
+    let longest = short
+        .iter()
+        .map(|label| label.chars().count())
+        .max()
+        .unwrap_or(0);
     let width = longest.max(6);
     let mut text = " ".repeat(width);
     for label in &short {
@@ -109,7 +119,10 @@ mod tests {
     fn scores_and_table_agree_with_the_counts() {
         let labels = ["joy".to_owned(), "an unusually long label".to_owned()];
         let scores = ClassificationScores::new(&[0, 0, 1, 1], &[0, 1, 1, 1], &labels).unwrap();
-        assert_eq!((scores.accuracy, scores.war, scores.samples), (0.75, 0.75, 4));
+        assert_eq!(
+            (scores.accuracy, scores.war, scores.samples),
+            (0.75, 0.75, 4)
+        );
         assert_eq!(scores.confusion, [[1, 1], [0, 2]]);
         let text = scores.text();
         assert!(text.contains("an unusually "), "{text}");

@@ -34,7 +34,8 @@ pub fn positive(text: &str) -> Result<f64, String> {
 /// Bad input for a folder that is no dataset.
 pub fn open(root: &Path, folders: BTreeMap<String, String>) -> anyhow::Result<FolderDataset> {
     let options = FolderOptions { labels: folders };
-    let dataset = FolderDataset::open(root, &options).map_err(|error| bad_input(error.to_string()))?;
+    let dataset =
+        FolderDataset::open(root, &options).map_err(|error| bad_input(error.to_string()))?;
     if dataset.skipped > 0 {
         tracing::warn!(
             "{}: {} files are neither pictures nor videos and were left out",

@@ -90,17 +90,30 @@ struct EmbedResult<'a> {
 /// # Errors
 /// Bad input for files, texts or a model that can't be used; a failing device or disk.
 pub fn run(args: &EmbedArgs, context: &Context) -> anyhow::Result<()> {
-    let format = args.format.or_else(|| by_name(args.out.as_deref()?)).unwrap_or(Format::Jsonl);
+    let format = args
+        .format
+        .or_else(|| by_name(args.out.as_deref()?))
+        .unwrap_or(Format::Jsonl);
     if format == Format::Safetensors && args.out.is_none() {
-        return Err(bad_input("--format safetensors is binary; name a file with --out"));
+        return Err(bad_input(
+            "--format safetensors is binary; name a file with --out",
+        ));
     }
     let subject = Subject::read(&args.view.subject)?;
-    let media = args.input.iter().map(|path| Media::open(path).map_err(bad_input));
+    let media = args
+        .input
+        .iter()
+        .map(|path| Media::open(path).map_err(bad_input));
     let media: Vec<Media> = media.collect::<anyhow::Result<_>>()?;
     let mut texts = args.text.clone();
     if let Some(path) = &args.texts {
         let content = read_text(path)?;
-        texts.extend(content.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
+        texts.extend(
+            content
+                .lines()
+                .filter(|line| !line.trim().is_empty())
+                .map(str::to_owned),
+        );
     }
     let model = args.model.load(&context.open_device()?.device, context)?;
     let extractor = FeatureExtractor {
@@ -121,11 +134,16 @@ pub fn run(args: &EmbedArgs, context: &Context) -> anyhow::Result<()> {
         .collect();
     for batch in texts.chunks(TEXT_BATCH) {
         let values = model.values(model.pretrained.embed_texts(batch))?;
-        items.extend(batch.iter().zip(values.chunks_exact(embedded.width)).map(|(text, row)| Item {
-            input: text.clone(),
-            kind: "text",
-            embedding: row.to_vec(),
-        }));
+        items.extend(
+            batch
+                .iter()
+                .zip(values.chunks_exact(embedded.width))
+                .map(|(text, row)| Item {
+                    input: text.clone(),
+                    kind: "text",
+                    embedding: row.to_vec(),
+                }),
+        );
     }
 
     let bytes = encode(format, &items, embedded.width)?;
@@ -199,7 +217,10 @@ fn encode(format: Format, items: &[Item], width: usize) -> anyhow::Result<Vec<u8
             writer.into_inner().context("writing CSV")
         }
         Format::Safetensors => {
-            let values: Vec<f32> = items.iter().flat_map(|item| item.embedding.clone()).collect();
+            let values: Vec<f32> = items
+                .iter()
+                .flat_map(|item| item.embedding.clone())
+                .collect();
             let tensor = RawTensor::from_f32(vec![items.len(), width], &values)?;
             let names: Vec<&str> = items.iter().map(|item| item.input.as_str()).collect();
             let metadata = [("inputs".to_owned(), serde_json::to_string(&names)?)].into();

@@ -2,7 +2,6 @@
 
 mod classification;
 mod dataset;
-mod targets;
 pub mod embed;
 pub mod export;
 pub mod import;

@@ -1,22 +1,22 @@
 //! `probe`: what a linear map of the frozen embeddings can tell.
 
-use std::collections::BTreeMap;
+mod regression;
+mod targets;
+
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 use emotionclip::probe::{
     Features, HeadKind, LinearFit, LinearHead, LogisticRegression, NearestCentroid, ProbeError,
-    Ridge,
 };
 use emotionclip_data::decode::Media;
 use emotionclip_data::folder::FolderItem;
 use emotionclip_data::synthetic::Split;
-use emotionclip_eval::metrics;
 use serde::Serialize;
 
+use self::targets::Targets;
 use super::classification::{ClassificationScores, argmax};
 use super::dataset::{self, ViewArgs, positive};
-use super::targets::Targets;
 use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
 use crate::inputs::cache::{CacheArgs, FeatureCache};
@@ -109,17 +109,6 @@ struct ClassificationResult<'a> {
     scores: ClassificationScores,
 }
 
-#[derive(Debug, Serialize)]
-struct TargetsResult<'a> {
-    #[serde(flatten)]
-    provenance: Provenance<'a>,
-    /// Mean of each metric over the outputs; a metric that is undefined is left out.
-    #[serde(flatten)]
-    means: BTreeMap<&'static str, f64>,
-    outputs: Vec<String>,
-    per_output: BTreeMap<&'static str, Vec<Option<f64>>>,
-}
-
 /// Rows of two parts, and how many of them were known.
 struct Parts {
     train: Embedded,
@@ -133,20 +122,23 @@ struct Parts {
 pub fn run(args: &ProbeArgs, context: &Context) -> anyhow::Result<()> {
     let subject = Subject::read(&args.view.subject)?;
     if !(args.test_share > 0.0 && args.test_share < 1.0) {
-        let message = format!("--test-share is {}; give a number between 0 and 1", args.test_share);
+        let message = format!(
+            "--test-share is {}; give a number between 0 and 1",
+            args.test_share
+        );
         return Err(bad_input(message));
     }
     match (&args.targets, args.kind) {
         (Some(csv), None | Some(Kind::Ridge | Kind::OneVsRest)) => {
             let targets = Targets::read(csv, &args.root, args.test_share, args.seed)?;
-            run_targets(args, context, &subject, &targets)
+            regression::run(args, context, &subject, &targets)
         }
         (Some(_), Some(Kind::Multinomial)) => Err(bad_input(
             "--targets holds numbers; use --kind ridge, or one-vs-rest for targets of 0 and 1",
         )),
-        (None, Some(Kind::Ridge)) => {
-            Err(bad_input("--kind ridge predicts numbers; name a file of them with --targets"))
-        }
+        (None, Some(Kind::Ridge)) => Err(bad_input(
+            "--kind ridge predicts numbers; name a file of them with --targets",
+        )),
         (None, kind) => run_classes(args, context, &subject, kind.unwrap_or(Kind::Multinomial)),
     }
 }
@@ -157,19 +149,32 @@ fn run_classes(
     subject: &Subject,
     kind: Kind,
 ) -> anyhow::Result<()> {
-    let folders = args.labels.as_deref().map(read_mapping).transpose()?.unwrap_or_default();
+    let folders = args
+        .labels
+        .as_deref()
+        .map(read_mapping)
+        .transpose()?
+        .unwrap_or_default();
     let mut dataset = dataset::open(&args.root, folders)?;
-    dataset.draw_test(args.test_share, args.seed).map_err(|error| bad_input(error.to_string()))?;
+    dataset
+        .draw_test(args.test_share, args.seed)
+        .map_err(|error| bad_input(error.to_string()))?;
     let (train, test) = (dataset.part(Split::Train), dataset.part(Split::Test));
-    let labels_of = |items: &[&FolderItem]| -> Vec<usize> {
-        items.iter().map(|item| item.label).collect()
-    };
+    let labels_of =
+        |items: &[&FolderItem]| -> Vec<usize> { items.iter().map(|item| item.label).collect() };
     let (train_labels, test_labels) = (labels_of(&train), labels_of(&test));
     let model = args.model.load(&context.open_device()?.device, context)?;
     let media = |items: &[&'_ FolderItem]| -> Vec<Media> {
         items.iter().map(|item| item.media.clone()).collect()
     };
-    let parts = embed(args, context, &model, subject, &media(&train), &media(&test))?;
+    let parts = embed(
+        args,
+        context,
+        &model,
+        subject,
+        &media(&train),
+        &media(&test),
+    )?;
 
     let classes = dataset.labels.len();
     let (train, test) = (features(&parts.train)?, features(&parts.test)?);
@@ -187,7 +192,11 @@ fn run_classes(
     let fitted = fitted.map_err(|error| dataset_fault(args, &error))?;
     let (head, warnings) = finish_head(fitted, dataset.labels.clone(), &model)?;
     let predict = |features| -> anyhow::Result<Vec<usize>> {
-        Ok(head.predict(features)?.chunks_exact(classes).map(argmax).collect())
+        Ok(head
+            .predict(features)?
+            .chunks_exact(classes)
+            .map(argmax)
+            .collect())
     };
     let scores = ClassificationScores::new(&test_labels, &predict(test)?, &dataset.labels)?;
     let train_scores = ClassificationScores::new(&train_labels, &predict(train)?, &dataset.labels)?;
@@ -211,110 +220,6 @@ fn run_classes(
         scores,
     };
     context.finish(&result, &text)
-}
-
-fn run_targets(
-    args: &ProbeArgs,
-    context: &Context,
-    subject: &Subject,
-    targets: &Targets,
-) -> anyhow::Result<()> {
-    let select = |wanted: &[Split]| -> (Vec<Media>, Vec<f32>) {
-        let chosen = targets.samples.iter().filter(|sample| wanted.contains(&sample.split));
-        let (media, values): (Vec<_>, Vec<_>) =
-            chosen.map(|sample| (sample.media.clone(), sample.values.clone())).unzip();
-        (media, values.concat())
-    };
-    let (train_media, train_values) = select(&[Split::Train]);
-    let has_test = targets.samples.iter().any(|sample| sample.split == Split::Test);
-    let test_part = if has_test { Split::Test } else { Split::Validation };
-    let (test_media, test_values) = select(&[test_part]);
-    let logistic = args.kind == Some(Kind::OneVsRest);
-    if logistic && !targets.samples.iter().flat_map(|one| &one.values).all(|v| [0.0, 1.0].contains(v))
-    {
-        return Err(bad_input("--kind one-vs-rest takes targets of 0 and 1; use --kind ridge"));
-    }
-    let model = args.model.load(&context.open_device()?.device, context)?;
-    let parts = embed(args, context, &model, subject, &train_media, &test_media)?;
-    let outputs = targets.names.len();
-    let train = features(&parts.train)?;
-    let fitted = if logistic {
-        let flags: Vec<bool> = train_values.iter().map(|value| *value == 1.0).collect();
-        LogisticRegression::new(args.c).fit_one_vs_rest(train, &flags, outputs)
-    } else {
-        Ridge { alpha: args.alpha }.fit(train, &train_values, outputs)
-    };
-    let fitted = fitted.map_err(|error| dataset_fault(args, &error))?;
-    let (head, mut warnings) = finish_head(fitted, targets.names.clone(), &model)?;
-    let predicted = head.predict(features(&parts.test)?)?;
-    let truth: Vec<f64> = test_values.iter().map(|value| f64::from(*value)).collect();
-    let per_output = if logistic {
-        ranking_scores(&truth, &predicted, outputs)?
-    } else {
-        regression_scores(&truth, &predicted, outputs)
-    };
-    let mut means = BTreeMap::new();
-    for (name, values) in &per_output {
-        let defined: Vec<f64> = values.iter().flatten().copied().collect();
-        if defined.len() < values.len() {
-            let missing = values.len() - defined.len();
-            warnings.push(format!("{name} is undefined for {missing} of {outputs} outputs"));
-        }
-        if !defined.is_empty() {
-            means.insert(*name, defined.iter().sum::<f64>() / defined.len() as f64);
-        }
-    }
-    let provenance = provenance(args, &model, &head, &parts, warnings)?;
-    let scores: String =
-        means.iter().map(|(name, value)| format!("{name:<15} {value:.4}\n")).collect();
-    let text = format!("{}\n{scores}", provenance.text());
-    let outputs = targets.names.clone();
-    let result = TargetsResult {
-        provenance,
-        means,
-        outputs,
-        per_output,
-    };
-    context.finish(&result, &text)
-}
-
-/// R², MSE, Pearson and CCC of each output.
-fn regression_scores(
-    truth: &[f64],
-    predicted: &[f64],
-    outputs: usize,
-) -> BTreeMap<&'static str, Vec<Option<f64>>> {
-    let column = |values: &[f64], output: usize| -> Vec<f64> {
-        values.iter().skip(output).step_by(outputs).copied().collect()
-    };
-    type Metric = fn(&[f64], &[f64]) -> Result<f64, metrics::MetricError>;
-    let all: [(&'static str, Metric); 4] = [
-        ("r2", metrics::r2),
-        ("mse", metrics::mean_squared_error),
-        ("pearson", metrics::pearson),
-        ("ccc", metrics::concordance),
-    ];
-    let score = |metric: Metric, output| {
-        metric(&column(truth, output), &column(predicted, output)).ok()
-    };
-    all.into_iter()
-        .map(|(name, metric)| (name, (0..outputs).map(|output| score(metric, output)).collect()))
-        .collect()
-}
-
-/// Average precision and area under the ROC curve of each output.
-fn ranking_scores(
-    truth: &[f64],
-    predicted: &[f64],
-    outputs: usize,
-) -> anyhow::Result<BTreeMap<&'static str, Vec<Option<f64>>>> {
-    let truth: Vec<bool> = truth.iter().map(|value| *value == 1.0).collect();
-    let precision = metrics::macro_average_precision(&truth, predicted, outputs)?;
-    let area = metrics::macro_roc_auc(&truth, predicted, outputs)?;
-    Ok(BTreeMap::from([
-        ("macro_map", precision.per_class),
-        ("macro_auc", area.per_class),
-    ]))
 }
 
 fn embed(
@@ -362,7 +267,10 @@ fn finish_head(
         tracing::warn!("{warning}");
     }
     let head = fitted.into_head(names).or_bad_input("probe")?;
-    Ok((head.with_normalisation(true).with_model_hash(&*model.hash), warnings))
+    Ok((
+        head.with_normalisation(true).with_model_hash(&*model.hash),
+        warnings,
+    ))
 }
 
 fn provenance<'a>(
@@ -390,7 +298,10 @@ fn provenance<'a>(
 impl Provenance<'_> {
     fn text(&self) -> String {
         let total = self.train_samples + self.test_samples;
-        let saved = self.saved.as_ref().map_or_else(String::new, |path| format!("\nsaved to {path}"));
+        let saved = self
+            .saved
+            .as_ref()
+            .map_or_else(String::new, |path| format!("\nsaved to {path}"));
         format!(
             "probe on {} samples, tested on {}; {} of {total} embeddings from the cache{saved}",
             self.train_samples, self.test_samples, self.cached

@@ -45,7 +45,12 @@ pub struct ZeroShotArgs {
     #[command(flatten)]
     labels: LabelArgs,
     /// Dataset to score: a folder per class
-    #[arg(long, value_name = "DIR", required_unless_present = "input", conflicts_with = "input")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "input",
+        conflicts_with = "input"
+    )]
     root: Option<PathBuf>,
     /// Pictures, videos or folders of frames to read
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -127,10 +132,13 @@ fn score_dataset(
 ) -> anyhow::Result<()> {
     let model = args.model.load(&context.open_device()?.device, context)?;
     let media: Vec<&Media> = items.iter().map(|item| &item.media).collect();
-    let (embedded, probabilities, names) = classify(args, context, &model, subject, labels, &media)?;
+    let (embedded, probabilities, names) =
+        classify(args, context, &model, subject, labels, &media)?;
     let predicted: Vec<usize> = probabilities.iter().map(|row| argmax(row)).collect();
     let truth = items.iter().map(|item| truth.get(item.label).copied());
-    let truth: Vec<usize> = truth.collect::<Option<_>>().context("a label without an index")?;
+    let truth: Vec<usize> = truth
+        .collect::<Option<_>>()
+        .context("a label without an index")?;
     let scores = ClassificationScores::new(&truth, &predicted, &names)?;
     let text = format!(
         "zero-shot, {} of {} embeddings from the cache\n\n{}",
@@ -153,7 +161,10 @@ fn read_inputs(
     subject: &Subject,
     labels: &LabelSet,
 ) -> anyhow::Result<()> {
-    let media = args.input.iter().map(|path| Media::open(path).map_err(bad_input));
+    let media = args
+        .input
+        .iter()
+        .map(|path| Media::open(path).map_err(bad_input));
     let media: Vec<Media> = media.collect::<anyhow::Result<_>>()?;
     let model = args.model.load(&context.open_device()?.device, context)?;
     let media: Vec<&Media> = media.iter().collect();
@@ -223,7 +234,11 @@ pub fn bars(names: &[String], probabilities: &[f32]) -> String {
     const FULL: f32 = 30.0;
     let mut order: Vec<(&String, f32)> = names.iter().zip(probabilities.iter().copied()).collect();
     order.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = names
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
     let line = |(name, probability): (&String, f32)| {
         let bar = "#".repeat((probability * FULL).round() as usize);
         format!("  {name:<width$} {:5.1} % {bar}\n", probability * 100.0)

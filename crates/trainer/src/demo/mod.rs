@@ -115,7 +115,7 @@ pub fn run(args: &DemoArgs, context: &Context) -> anyhow::Result<()> {
     let mut config = RunConfig::nano();
     args.overrides.apply(&mut config)?;
     let folder = unused(&args.run);
-    let mut trial = try_seed(&folder, config.clone(), args.compare, context)?;
+    let trial = try_seed(&folder, config.clone(), args.compare, context)?;
     let second = args
         .second_seed
         .map(|seed| {
@@ -126,7 +126,7 @@ pub fn run(args: &DemoArgs, context: &Context) -> anyhow::Result<()> {
         .transpose()?;
     let report_path = folder.join("report.html");
     let total_seconds = started.elapsed().as_secs_f64();
-    let page = report::build(&mut trial, second.as_ref(), total_seconds)?;
+    let page = report::build(&trial, second.as_ref(), total_seconds)?;
     write_atomically(&report_path, page.to_html().as_bytes())?;
     let summary = summarise(&trial, second.as_ref(), total_seconds, report_path);
     let json = serde_json::to_vec_pretty(&summary)?;

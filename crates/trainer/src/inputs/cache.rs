@@ -105,7 +105,10 @@ impl FeatureCache {
     pub fn get(&self, key: &CacheKey, width: usize) -> Option<Vec<f32>> {
         let bytes = std::fs::read(self.path(key)).ok()?;
         let (values, rest) = bytes.as_chunks::<4>();
-        let values: Vec<f32> = values.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        let values: Vec<f32> = values
+            .iter()
+            .map(|value| f32::from_le_bytes(*value))
+            .collect();
         let sound = rest.is_empty() && values.len() == width;
         (sound && values.iter().all(|value| value.is_finite())).then_some(values)
     }
@@ -115,7 +118,10 @@ impl FeatureCache {
     /// # Errors
     /// If the folder can't be written.
     pub fn put(&self, key: &CacheKey, values: &[f32]) -> anyhow::Result<()> {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         write_atomically(&self.path(key), &bytes).context("keeping features for the next run")
     }
 }

@@ -102,7 +102,10 @@ impl FeatureExtractor<'_> {
         let subject = self.subject.fingerprint();
         let sampling = format!("uniform at {}", self.rate);
         let settings = [self.model.hash.as_str(), &preprocess, &subject, &sampling];
-        media.iter().map(|media| CacheKey::new(&settings, media)).collect()
+        media
+            .iter()
+            .map(|media| CacheKey::new(&settings, media))
+            .collect()
     }
 
     /// Decodes on threads of its own, embeds on this one.

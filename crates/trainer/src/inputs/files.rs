@@ -10,7 +10,10 @@ use crate::failure::bad_input;
 /// A message on one line, whatever its source wrote.
 pub fn one_line(message: impl Display) -> String {
     let message = message.to_string();
-    let parts = message.lines().map(str::trim).filter(|part| !part.is_empty());
+    let parts = message
+        .lines()
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("; ")
 }
 
@@ -23,7 +26,9 @@ pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => bad_input(format!("{name}: no such file; check the path")),
         ErrorKind::IsADirectory => bad_input(format!("{name}: a folder; give a file")),
-        _ => bad_input(format!("{name}: cannot be read ({error}); check its permissions")),
+        _ => bad_input(format!(
+            "{name}: cannot be read ({error}); check its permissions"
+        )),
     })?;
     if bytes.is_empty() {
         return Err(bad_input(format!(
@@ -69,7 +74,10 @@ mod tests {
 
     #[test]
     fn messages_of_several_lines_become_one() {
-        assert_eq!(one_line("does not fit\n  missing (1): a\n"), "does not fit; missing (1): a");
+        assert_eq!(
+            one_line("does not fit\n  missing (1): a\n"),
+            "does not fit; missing (1): a"
+        );
     }
 
     #[test]

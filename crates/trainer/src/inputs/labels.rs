@@ -42,7 +42,10 @@ pub struct LabelsFile {
 
 impl LabelArgs {
     fn template(&self) -> anyhow::Result<PromptTemplate> {
-        self.template.replace("{}", "{label}").parse().or_bad_input("--template")
+        self.template
+            .replace("{}", "{label}")
+            .parse()
+            .or_bad_input("--template")
     }
 
     /// The folders' labels that the file maps; nothing for another kind of `--labels`.
@@ -72,7 +75,9 @@ impl LabelArgs {
         }
         let names: Vec<String> = match found {
             Some(found) => found.to_vec(),
-            None => Emotion::ALL.map(|emotion| emotion.name().to_owned()).to_vec(),
+            None => Emotion::ALL
+                .map(|emotion| emotion.name().to_owned())
+                .to_vec(),
         };
         let built_in = synthetic::label_texts()?;
         let entry = |name: String| {
@@ -87,7 +92,9 @@ impl LabelArgs {
 
     fn toml_file(&self) -> Option<&Path> {
         let path = Path::new(self.labels.as_deref()?);
-        let is_toml = path.extension().is_some_and(|found| found.eq_ignore_ascii_case("toml"));
+        let is_toml = path
+            .extension()
+            .is_some_and(|found| found.eq_ignore_ascii_case("toml"));
         is_toml.then_some(path)
     }
 }
@@ -147,13 +154,16 @@ pub fn read_mapping(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     if !file.folders.is_empty() {
         return Ok(file.folders);
     }
-    let entries = file.texts.into_iter().map(|(folder, mut labels)| match labels.pop() {
-        Some(label) if labels.is_empty() => Ok((folder, label)),
-        _ => Err(bad_input(format!(
-            "{}: `{folder}` must be one label, folder = \"label\"",
-            path.display()
-        ))),
-    });
+    let entries = file
+        .texts
+        .into_iter()
+        .map(|(folder, mut labels)| match labels.pop() {
+            Some(label) if labels.is_empty() => Ok((folder, label)),
+            _ => Err(bad_input(format!(
+                "{}: `{folder}` must be one label, folder = \"label\"",
+                path.display()
+            ))),
+        });
     entries.collect()
 }
 
@@ -177,8 +187,15 @@ mod tests {
     #[test]
     fn a_list_fills_the_template() {
         let set = args(Some("calm, very angry")).label_set(None).unwrap();
-        let texts: Vec<&str> = set.labels().iter().map(|label| label.texts[0].as_str()).collect();
-        assert_eq!(texts, ["a person feeling calm", "a person feeling very angry"]);
+        let texts: Vec<&str> = set
+            .labels()
+            .iter()
+            .map(|label| label.texts[0].as_str())
+            .collect();
+        assert_eq!(
+            texts,
+            ["a person feeling calm", "a person feeling very angry"]
+        );
     }
 
     #[test]
@@ -195,7 +212,10 @@ mod tests {
     fn files_are_lines_or_toml() {
         let folder = tempfile::tempdir().unwrap();
         let lines = file(&folder, "labels.txt", "joy\n\n# no\nfear\n");
-        assert_eq!(args(Some(&lines)).label_set(None).unwrap().labels().len(), 2);
+        assert_eq!(
+            args(Some(&lines)).label_set(None).unwrap().labels().len(),
+            2
+        );
         let toml = "joy = [\"hurrah\", \"yes\"]\nfear = \"help\"\n[folders]\nhappy = \"joy\"\n";
         let toml = file(&folder, "labels.toml", toml);
         let set = args(Some(&toml)).label_set(None).unwrap();
@@ -209,9 +229,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let wrong = file(&folder, "wrong.toml", "joy = 3\n");
         let error = args(Some(&wrong)).label_set(None).unwrap_err().to_string();
-        assert!(error.contains("wrong.toml: `joy` must be a text"), "{error}");
+        assert!(
+            error.contains("wrong.toml: `joy` must be a text"),
+            "{error}"
+        );
         let missing = folder.path().join("missing.txt").display().to_string();
-        let error = args(Some(&missing)).label_set(None).unwrap_err().to_string();
+        let error = args(Some(&missing))
+            .label_set(None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("no such file"), "{error}");
         let many = file(&folder, "many.toml", "a = [\"x\", \"y\"]\n");
         let error = read_mapping(Path::new(&many)).unwrap_err().to_string();

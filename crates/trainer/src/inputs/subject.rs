@@ -52,7 +52,13 @@ fn parse_box(edges: &str) -> Result<SubjectBox, String> {
                 ));
             }
             let score = None;
-            Ok(SubjectBox { x1, y1, x2, y2, score })
+            Ok(SubjectBox {
+                x1,
+                y1,
+                x2,
+                y2,
+                score,
+            })
         }
         _ => Err(format!(
             "box:{edges}: give four numbers, left,top,right,bottom in pixels"
@@ -173,7 +179,9 @@ impl Subject {
         frames: Vec<RgbImage>,
         preprocess: &Preprocess,
     ) -> anyhow::Result<Clip> {
-        let masks = frames.iter().map(|frame| self.mask(file, frame, preprocess));
+        let masks = frames
+            .iter()
+            .map(|frame| self.mask(file, frame, preprocess));
         let masks = masks.collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Clip { frames, masks })
     }
@@ -188,7 +196,15 @@ mod tests {
         for text in ["whole", "none", "box:1,2.5,30,40", "mask:a:b.png"] {
             assert_eq!(text.parse::<SubjectChoice>().unwrap().to_string(), text);
         }
-        for text in ["", "box", "box:1,2,3", "box:5,0,1,9", "box:1,2,nan,4", "mask:", "half"] {
+        for text in [
+            "",
+            "box",
+            "box:1,2,3",
+            "box:5,0,1,9",
+            "box:1,2,nan,4",
+            "mask:",
+            "half",
+        ] {
             assert!(text.parse::<SubjectChoice>().is_err(), "{text}");
         }
     }
@@ -199,10 +215,16 @@ mod tests {
         let frame = RgbImage::new(4, 3);
         let preprocess = Preprocess::square(64);
         let mask = subject.mask(&"a.png", &frame, &preprocess).unwrap();
-        assert_eq!(mask.into_raw(), [0, 255, 255, 0, 0, 255, 255, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            mask.into_raw(),
+            [0, 255, 255, 0, 0, 255, 255, 0, 0, 0, 0, 0]
+        );
         let outside = Subject::read(&"box:10,10,20,20".parse().unwrap()).unwrap();
         let error = outside.mask(&"a.png", &frame, &preprocess).unwrap_err();
-        assert!(error.to_string().contains("outside its 4 × 3 pixels"), "{error}");
+        assert!(
+            error.to_string().contains("outside its 4 × 3 pixels"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -211,8 +233,15 @@ mod tests {
         let path = folder.path().join("mask.png");
         let choice = SubjectChoice::Mask(path.clone());
         GrayImage::new(4, 3).save(&path).unwrap();
-        assert!(Subject::read(&choice).unwrap_err().to_string().contains("black all over"));
-        GrayImage::from_pixel(4, 3, Luma([255])).save(&path).unwrap();
+        assert!(
+            Subject::read(&choice)
+                .unwrap_err()
+                .to_string()
+                .contains("black all over")
+        );
+        GrayImage::from_pixel(4, 3, Luma([255]))
+            .save(&path)
+            .unwrap();
         let subject = Subject::read(&choice).unwrap();
         let error = subject.mask(&"a.png", &RgbImage::new(8, 8), &Preprocess::square(64));
         assert!(error.unwrap_err().to_string().contains("has 4 × 3"));

@@ -6,7 +6,8 @@
 use emotionclip::EmotionClipConfig;
 use emotionclip::checkpoint::StateDict;
 use emotionclip::config::{
-    PatchStem, SubjectEncoding, TemporalConfig, TemporalFusion, TextConfig, VisionConfig,
+    Activation, PatchStem, SapWeight, SubjectEncoding, TemporalConfig, TemporalFusion, TextConfig,
+    VisionConfig, VisionInit,
 };
 
 /// Channels of an attention head.
@@ -26,7 +27,7 @@ pub fn infer(state: &StateDict) -> Result<EmotionClipConfig, String> {
     let [text_width, embed_dim] = shapes.of("backbone.text_projection")?;
     Ok(EmotionClipConfig {
         embed_dim,
-        activation: emotionclip::config::Activation::Gelu,
+        activation: Activation::Gelu,
         vision: shapes.vision()?,
         text: shapes.text(text_width)?,
         temporal: shapes.temporal(embed_dim)?,
@@ -37,9 +38,14 @@ struct Shapes<'a>(&'a StateDict);
 
 impl Shapes<'_> {
     fn of<const D: usize>(&self, key: &str) -> Result<[usize; D], String> {
-        let tensor = self.0.get(key).ok_or_else(|| format!("there is no `{key}`"))?;
+        let tensor = self
+            .0
+            .get(key)
+            .ok_or_else(|| format!("there is no `{key}`"))?;
         let shape = tensor.shape();
-        shape.try_into().map_err(|_| format!("`{key}` has the shape {shape:?}"))
+        shape
+            .try_into()
+            .map_err(|_| format!("`{key}` has the shape {shape:?}"))
     }
 
     /// How many numbers follow a prefix: layers of a stack.
@@ -48,18 +54,19 @@ impl Shapes<'_> {
             let rest = key.strip_prefix(prefix)?;
             rest.split('.').next()?.parse::<usize>().ok()
         };
-        self.0.keys().filter_map(number).max().map_or(0, |last| last + 1)
+        self.0
+            .keys()
+            .filter_map(number)
+            .max()
+            .map_or(0, |last| last + 1)
     }
 
     fn vision(&self) -> Result<VisionConfig, String> {
-        let [width, _, kernel, _] = self.of("backbone.visual.conv1.weight")?;
+        let [width, _, patch_size, _] = self.of("backbone.visual.conv1.weight")?;
         let [rows, _] = self.of("backbone.visual.positional_embedding")?;
-        let channels = (0..self.count("backbone.visual.stem."))
-            .map(|index| {
-                self.of::<4>(&format!("backbone.visual.stem.{index}.weight")).map(|[out, ..]| out)
-            })
-            .collect::<Result<Vec<usize>, String>>()?;
-        let patch_size = kernel << channels.len();
+        if self.count("backbone.visual.stem.") > 0 {
+            return Err("a convolutional stem's strides don't show in its shapes".to_owned());
+        }
         let patches = rows.saturating_sub(1);
         let grid = patches.isqrt();
         if grid * grid != patches {
@@ -75,17 +82,16 @@ impl Shapes<'_> {
             layers: self.count(blocks),
             heads: heads(width, "the frame encoder")?,
             mlp_ratio: hidden / width.max(1),
-            stem: if channels.is_empty() {
-                PatchStem::Linear
-            } else {
-                PatchStem::Convolution { channels }
-            },
+            stem: PatchStem::Linear,
             subject: if saam_layers > 0 {
-                SubjectEncoding::Saam { layers: saam_layers }
+                SubjectEncoding::Saam {
+                    layers: saam_layers,
+                }
             } else {
                 SubjectEncoding::Sap
             },
-            sap_weight: emotionclip::config::SapWeight::Coverage,
+            sap_weight: SapWeight::Coverage,
+            init: VisionInit::Random,
         })
     }
 
@@ -110,7 +116,10 @@ impl Shapes<'_> {
             feed_forward: FRESH_FEED_FORWARD,
             dropout: 0.1,
         };
-        if self.0.contains_key("visual_head.frame_position_embedding.weight") {
+        if self
+            .0
+            .contains_key("visual_head.frame_position_embedding.weight")
+        {
             let [frames, _] = self.of("visual_head.frame_position_embedding.weight")?;
             let layers = "visual_head.fusion_layer.layers.";
             let [feed_forward, _] = self.of(&format!("{layers}0.linear1.weight"))?;
@@ -128,7 +137,9 @@ fn heads(width: usize, of: &str) -> Result<usize, String> {
     if width >= HEAD_WIDTH && width.is_multiple_of(HEAD_WIDTH) {
         return Ok(width / HEAD_WIDTH);
     }
-    Err(format!("{of} is {width} wide, which tells no number of attention heads"))
+    Err(format!(
+        "{of} is {width} wide, which tells no number of attention heads"
+    ))
 }
 
 #[cfg(test)]
@@ -142,6 +153,8 @@ mod tests {
     fn config() -> EmotionClipConfig {
         let mut config = EmotionClipConfig::nano();
         config.embed_dim = 64;
+        config.vision.stem = PatchStem::Linear;
+        config.vision.init = VisionInit::Random;
         config.vision.width = 128;
         config.vision.heads = 2;
         config.text.width = 64;
@@ -154,7 +167,6 @@ mod tests {
     fn shapes_tell_the_configuration_that_made_them() {
         let mut saam = config();
         saam.vision.subject = SubjectEncoding::Saam { layers: 2 };
-        saam.vision.stem = PatchStem::Linear;
         for config in [config(), saam] {
             let model = config.init(&Device::flex()).unwrap();
             assert_eq!(infer(&to_state_dict(&model).unwrap()).unwrap(), config);
@@ -167,14 +179,26 @@ mod tests {
         let mut state = to_state_dict(&model).unwrap();
         state.retain(|key, _| !key.starts_with("visual_head."));
         let temporal = infer(&state).unwrap().temporal;
-        assert_eq!((temporal.frames, temporal.layers, temporal.feed_forward), (8, 6, 2048));
+        assert_eq!(
+            (temporal.frames, temporal.layers, temporal.feed_forward),
+            (8, 6, 2048)
+        );
     }
 
     #[test]
     fn what_cannot_be_told_is_said() {
-        let model = EmotionClipConfig::nano().init(&Device::flex()).unwrap();
-        let error = infer(&to_state_dict(&model).unwrap()).unwrap_err();
-        assert!(error.contains("96 wide"), "{error}");
-        assert!(infer(&StateDict::new()).unwrap_err().contains("text_projection"));
+        let fault = |config: &EmotionClipConfig| {
+            let model = config.init(&Device::flex()).unwrap();
+            infer(&to_state_dict(&model).unwrap()).unwrap_err()
+        };
+        assert!(fault(&EmotionClipConfig::nano()).contains("stem"));
+        let mut odd = config();
+        odd.vision.width = 96;
+        assert!(fault(&odd).contains("96 wide"));
+        assert!(
+            infer(&StateDict::new())
+                .unwrap_err()
+                .contains("text_projection")
+        );
     }
 }

@@ -77,8 +77,8 @@ pub fn read(folder: &Path, device: &Device) -> anyhow::Result<LoadedModel> {
     for file in manifest.files.keys() {
         files.insert(file.clone(), read_file(&inside(folder, file)?)?.into());
     }
-    let state = web::import(&manifest_json, &files)
-        .map_err(|error| bad_input(named(&name, &error)))?;
+    let state =
+        web::import(&manifest_json, &files).map_err(|error| bad_input(named(&name, &error)))?;
 
     let missing = |file| bad_input(format!("{name}: {file} is not listed; export it again"));
     let config = files.get(CONFIG_NAME).ok_or_else(|| missing(CONFIG_NAME))?;
@@ -88,7 +88,10 @@ pub fn read(folder: &Path, device: &Device) -> anyhow::Result<LoadedModel> {
     let merges = std::str::from_utf8(merges).or_bad_input(format!("{name}/{MERGES_NAME}"))?;
     let tokenizer = ClipTokenizer::from_merges(merges, config.tokenizer)
         .or_bad_input(format!("{name}/{MERGES_NAME}"))?;
-    let model = config.model.init(device).or_bad_input(format!("{name}/{CONFIG_NAME}"))?;
+    let model = config
+        .model
+        .init(device)
+        .or_bad_input(format!("{name}/{CONFIG_NAME}"))?;
     let model = load_state_dict(model, &state, Completeness::Whole)
         .map_err(|error| bad_input(named(&name, &error)))?;
     let preprocess = config.preprocess;

@@ -52,7 +52,11 @@ impl Repository {
     /// # Errors
     /// Bad input for an address of another form.
     pub fn open(reference: &str) -> anyhow::Result<Self> {
-        let wrong = || bad_input(format!("{reference}: write hf://owner/name[@revision][/file]"));
+        let wrong = || {
+            bad_input(format!(
+                "{reference}: write hf://owner/name[@revision][/file]"
+            ))
+        };
         let rest = reference.strip_prefix(SCHEME).ok_or_else(wrong)?;
         let mut parts = rest.splitn(3, '/');
         let (Some(owner), Some(name)) = (parts.next(), parts.next()) else {
@@ -64,7 +68,9 @@ impl Repository {
             let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             !text.is_empty() && !text.contains("..") && text.chars().all(allowed)
         };
-        let file_is_plain = file.as_deref().is_none_or(|file| file.split('/').all(plain));
+        let file_is_plain = file
+            .as_deref()
+            .is_none_or(|file| file.split('/').all(plain));
         if ![owner, name, revision].into_iter().all(plain) || !file_is_plain {
             return Err(wrong());
         }
@@ -99,17 +105,25 @@ impl Repository {
             }
         };
         let names: Vec<String> = info.siblings.into_iter().map(|one| one.rfilename).collect();
-        let usual = WEIGHTS.iter().find(|file| names.iter().any(|name| name == *file));
+        let usual = WEIGHTS
+            .iter()
+            .find(|file| names.iter().any(|name| name == *file));
         let Some(file) = usual else {
             let ends = |name: &&String| {
-                [".safetensors", ".pt", ".pth", ".bin"].iter().any(|end| name.ends_with(end))
+                [".safetensors", ".pt", ".pth", ".bin"]
+                    .iter()
+                    .any(|end| name.ends_with(end))
             };
             let found: Vec<&str> = names.iter().filter(ends).map(String::as_str).collect();
             return Err(bad_input(format!(
                 "{}: no checkpoint of a usual name; name the file, as in {}/FILE (there are: {})",
                 self.reference,
                 self.reference,
-                if found.is_empty() { "none".to_owned() } else { found.join(", ") }
+                if found.is_empty() {
+                    "none".to_owned()
+                } else {
+                    found.join(", ")
+                }
             )));
         };
         self.fetch(file, context)
@@ -133,7 +147,10 @@ impl Repository {
                 let offline = !is_missing(&error);
                 let cached = self.cached(file).filter(|_| offline);
                 let cached = cached.ok_or_else(|| self.failed(Some(file), &error))?;
-                tracing::warn!("{}: the hub does not answer; using the copy here", self.reference);
+                tracing::warn!(
+                    "{}: the hub does not answer; using the copy here",
+                    self.reference
+                );
                 return Ok(cached);
             }
         };
@@ -227,7 +244,9 @@ impl Repository {
 /// Whether the hub said that there is no such thing, in contrast to not answering.
 fn is_missing(error: &ApiError) -> bool {
     let text = error.to_string();
-    ["401", "403", "404"].iter().any(|code| text.contains(&format!("status: {code}")))
+    ["401", "403", "404"]
+        .iter()
+        .any(|code| text.contains(&format!("status: {code}")))
 }
 
 /// Compares a file with its length and, where the etag is one, with its SHA-256.
@@ -240,7 +259,10 @@ fn check(blob: &Path, etag: &str, size: u64) -> anyhow::Result<()> {
         let mut digest = Sha256::new();
         std::io::copy(&mut file, &mut digest).context("reading the download")?;
         let found = format!("{:x}", digest.finalize());
-        anyhow::ensure!(found.eq_ignore_ascii_case(etag), "its SHA-256 is {found}, not {etag}");
+        anyhow::ensure!(
+            found.eq_ignore_ascii_case(etag),
+            "its SHA-256 is {found}, not {etag}"
+        );
     }
     Ok(())
 }
@@ -274,12 +296,22 @@ mod tests {
         assert_eq!(repository.repo.url(), "owner/some.name");
         assert_eq!(repository.repo.revision(), "v1.0");
         assert_eq!(repository.file.as_deref(), Some("folder/model.pt"));
-        assert_eq!(Repository::open("hf://a/b").unwrap().repo.revision(), "main");
+        assert_eq!(
+            Repository::open("hf://a/b").unwrap().repo.revision(),
+            "main"
+        );
     }
 
     #[test]
     fn addresses_that_lead_elsewhere_are_refused() {
-        for address in ["hf://", "hf://a", "hf://a/", "hf://a/b/../c", "hf://a/b@/c", "hf://a b/c"] {
+        for address in [
+            "hf://",
+            "hf://a",
+            "hf://a/",
+            "hf://a/b/../c",
+            "hf://a/b@/c",
+            "hf://a b/c",
+        ] {
             assert!(Repository::open(address).is_err(), "{address}");
         }
     }

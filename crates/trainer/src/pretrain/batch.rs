@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use emotionclip::Clip;
 use emotionclip::preprocess::{Crops, Preprocess};
 use emotionclip::tokenizer::{ClipTokenizer, Truncation};
-use emotionclip_data::synthetic::{Sample, Split, SyntheticConfig, SyntheticCorpus};
+use emotionclip_data::synthetic::{FigureCount, Sample, Split, SyntheticConfig, SyntheticCorpus};
 
-use super::config::{CorpusConfig, FrameSelection, RunConfig};
+use super::config::{CorpusConfig, FrameSelection, RunConfig, Stage};
 
 /// One step's pairs on the host.
 #[derive(Clone, Debug)]
@@ -32,13 +32,18 @@ pub struct Batch {
 }
 
 /// Opens the run's corpus for one split at the model's input size.
-pub fn open_corpus(config: &RunConfig, split: Split) -> anyhow::Result<SyntheticCorpus> {
-    let CorpusConfig::Synthetic { seed, figures, .. } = config.corpus;
+pub fn open_corpus(
+    config: &RunConfig,
+    split: Split,
+    figures: FigureCount,
+) -> anyhow::Result<SyntheticCorpus> {
+    let CorpusConfig::Synthetic { seed, restraint, .. } = config.corpus;
     let synthetic = SyntheticConfig {
         size: u32::try_from(config.model.vision.image_size).unwrap_or(u32::MAX),
         frames: config.model.temporal.frames,
         seed,
         figures,
+        restraint,
         ..SyntheticConfig::default()
     };
     SyntheticCorpus::new(synthetic, split).context("opening the synthetic corpus")
@@ -48,7 +53,8 @@ pub fn open_corpus(config: &RunConfig, split: Split) -> anyhow::Result<Synthetic
 #[derive(Clone, Debug)]
 pub struct BatchMaker {
     config: RunConfig,
-    corpus: SyntheticCorpus,
+    /// One a stage.
+    corpora: Vec<SyntheticCorpus>,
     tokenizer: ClipTokenizer,
     preprocess: Preprocess,
 }
@@ -60,39 +66,41 @@ impl BatchMaker {
         tokenizer: ClipTokenizer,
         preprocess: Preprocess,
     ) -> anyhow::Result<Self> {
-        let corpus = open_corpus(config, Split::Train)?;
-        Ok(Self { config: config.clone(), corpus, tokenizer, preprocess })
+        let corpora = config
+            .stages
+            .iter()
+            .map(|stage| open_corpus(config, Split::Train, stage.figures))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self { config: config.clone(), corpora, tokenizer, preprocess })
     }
 
     /// The batch of a step, counted over the whole run; a pure function of it, so a resumed run
     /// sees the same data.
     pub fn batch(&self, step: usize) -> anyhow::Result<Batch> {
-        let (stage, first) = self.locate(step);
+        let (stage, corpus, first) = self.locate(step);
         let samples = (0..stage.batch_size).map(|offset| {
             let index = (first + offset) as u64;
             match stage.frames {
-                FrameSelection::Peak => self.corpus.sample_peak(index),
-                FrameSelection::Clip => self.corpus.sample(index),
+                FrameSelection::Peak => corpus.sample_peak(index),
+                FrameSelection::Clip => corpus.sample(index),
             }
         });
         self.assemble(samples.collect())
     }
 
-    /// The stage of a step and the index of its first sample in the stream.
-    fn locate(&self, step: usize) -> (&super::config::Stage, usize) {
+    /// The stage of a step, its corpus, and the index of the step's first sample in the stream.
+    fn locate(&self, step: usize) -> (&Stage, &SyntheticCorpus, usize) {
         let mut remaining = step;
         let mut sample = 0;
-        let mut stages = self.config.stages.iter();
-        let mut stage = &self.config.stages[0];
-        while let Some(next) = stages.next() {
-            stage = next;
-            if remaining < stage.steps || stages.len() == 0 {
-                break;
+        let last = self.config.stages.len() - 1;
+        for (index, stage) in self.config.stages.iter().enumerate() {
+            if remaining < stage.steps || index == last {
+                return (stage, &self.corpora[index], sample + remaining * stage.batch_size);
             }
             remaining -= stage.steps;
             sample += stage.steps * stage.batch_size;
         }
-        (stage, sample + remaining * stage.batch_size)
+        (&self.config.stages[0], &self.corpora[0], 0)
     }
 
     fn assemble(&self, samples: Vec<Sample>) -> anyhow::Result<Batch> {

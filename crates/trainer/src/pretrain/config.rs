@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use emotionclip::config::{EmotionClipConfig, Preset, SubjectEncoding};
+use emotionclip::config::{EmotionClipConfig, Preset};
 use emotionclip::loss::SentimentGuidance;
 use emotionclip::optim::{AdamWConfig, GroupRates, Schedule};
 use emotionclip_data::synthetic::FigureCount;
@@ -74,8 +74,8 @@ pub enum CorpusConfig {
     Synthetic {
         /// Seed of the scenes.
         seed: u64,
-        /// Figures a scene.
-        figures: FigureCount,
+        /// Share of figures whose bodies barely show the emotion.
+        restraint: f32,
         /// Clips that count as one epoch; the stream itself never repeats.
         epoch_clips: usize,
     },
@@ -111,6 +111,8 @@ pub struct Stage {
     pub name: String,
     /// Frames of each clip.
     pub frames: FrameSelection,
+    /// Figures a scene.
+    pub figures: FigureCount,
     /// Pairs a step.
     pub batch_size: usize,
     /// Steps.
@@ -124,10 +126,19 @@ pub struct Stage {
 impl RunConfig {
     /// The embedded run: `nano` from scratch on the synthetic corpus.
     ///
-    /// The frame encoder first learns from single frames, which costs a fraction of a clip and
-    /// carries the whole expression; then the temporal encoder joins on clips.
+    /// The frame encoder first learns expressions from single frames of single figures, which cost
+    /// a fraction of a clip and show the whole expression; then whose expression counts; then the
+    /// temporal encoder joins on clips.
     pub fn nano() -> Self {
-        let cosine = |warmup_steps, final_fraction| Schedule::Cosine { warmup_steps, final_fraction };
+        let stage = |name: &str, frames, figures, batch_size, steps, rate_factor| Stage {
+            name: name.to_owned(),
+            frames,
+            figures,
+            batch_size,
+            steps,
+            rate_factor,
+            schedule: Schedule::Cosine { warmup_steps: steps / 20, final_fraction: 0.1 },
+        };
         Self {
             seed: 2022,
             start_from: None,
@@ -137,28 +148,15 @@ impl RunConfig {
             rates: GroupRates::uniform(2e-3, 0.05),
             corpus: CorpusConfig::Synthetic {
                 seed: 2022,
-                figures: FigureCount::Mixed,
+                restraint: 0.0,
                 epoch_clips: 7000,
             },
             checkpoints: CheckpointPolicy { every_steps: 0, every_minutes: 2.0, keep: 2 },
-            validate_every_steps: 150,
+            validate_every_steps: 350,
             stages: vec![
-                Stage {
-                    name: "frames".to_owned(),
-                    frames: FrameSelection::Peak,
-                    batch_size: 64,
-                    steps: 700,
-                    rate_factor: 1.0,
-                    schedule: cosine(40, 0.1),
-                },
-                Stage {
-                    name: "clips".to_owned(),
-                    frames: FrameSelection::Clip,
-                    batch_size: 32,
-                    steps: 80,
-                    rate_factor: 0.3,
-                    schedule: cosine(10, 0.05),
-                },
+                stage("one figure", FrameSelection::Peak, FigureCount::Single, 32, 700, 1.0),
+                stage("figures", FrameSelection::Peak, FigureCount::Mixed, 32, 1500, 1.0),
+                stage("clips", FrameSelection::Clip, FigureCount::Mixed, 32, 120, 0.3),
             ],
             model: EmotionClipConfig::nano(),
         }
@@ -178,12 +176,13 @@ impl RunConfig {
         config.checkpoints.every_minutes = 15.0;
         config.corpus = CorpusConfig::Synthetic {
             seed: config.seed,
-            figures: FigureCount::Mixed,
+            restraint: 0.25,
             epoch_clips,
         };
         config.stages = vec![Stage {
             name: "clips".to_owned(),
             frames: FrameSelection::Clip,
+            figures: FigureCount::Mixed,
             batch_size,
             steps: 25 * (epoch_clips / batch_size),
             rate_factor: 1.0,
@@ -253,11 +252,6 @@ impl RunConfig {
     pub fn steps_per_epoch(&self, stage: &Stage) -> usize {
         let CorpusConfig::Synthetic { epoch_clips, .. } = self.corpus;
         epoch_clips / stage.batch_size
-    }
-
-    /// Whether the model can know the subject at all.
-    pub fn is_vanilla(&self) -> bool {
-        self.model.vision.subject == SubjectEncoding::Vanilla
     }
 }
 

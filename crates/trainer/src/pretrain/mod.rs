@@ -14,9 +14,9 @@ use emotionclip::loss::KlDirection;
 use serde::Serialize;
 
 pub use batch::open_corpus;
-pub use config::{FrameSelection, RunConfig, TowerMode};
-pub use run::{History, Outcome, Run};
-pub use validation::{LabelBank, classify};
+pub use config::{RunConfig, TowerMode};
+pub use run::{Outcome, Run};
+pub use validation::{accuracy, argmax, classify, embed_corpus, emotion_labels, rows_of_seven};
 
 use crate::context::Context;
 use crate::failure::bad_input;

@@ -13,7 +13,7 @@ use emotionclip::optim::{AdamW, GroupRates};
 use emotionclip::parameters::{Completeness, load_state_dict, to_state_dict};
 use emotionclip::pretrained::default_preprocess;
 use emotionclip::{EmotionClip, Pretrained};
-use emotionclip_data::synthetic::{Split, SyntheticCorpus};
+use emotionclip_data::synthetic::{FigureCount, Split, SyntheticCorpus};
 use emotionclip_eval::sinks::{JsonlSink, TensorBoardSink};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -152,7 +152,7 @@ impl Run {
     pub fn train(&mut self, context: &Context) -> anyhow::Result<Outcome> {
         let interrupted = interrupt_flag();
         let mut log = MetricLog::open(&self.folder, self.resumed.then_some(self.state.step))?;
-        let validation = open_corpus(&self.config, Split::Validation)?;
+        let validation = open_corpus(&self.config, Split::Validation, FigureCount::Multi)?;
         let total = self.config.total_steps();
         let maker = BatchMaker::new(
             &self.config,

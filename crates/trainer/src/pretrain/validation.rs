@@ -1,35 +1,35 @@
 //! Zero-shot accuracy on the synthetic corpus, during and after training.
 
 use burn::tensor::Tensor;
+use emotionclip::zero_shot::{LabelSet, ZeroShot};
 use emotionclip::{Clip, Emotion, Pretrained};
 use emotionclip_data::synthetic::{SyntheticCorpus, label_texts};
 
 /// Clips embedded at once; bounds memory.
 const BATCH: usize = 50;
 
-/// The text embedding of each emotion, `[7, E]`: the mean of its label texts' unit embeddings,
-/// scaled to unit length.
-#[derive(Clone, Debug)]
-pub struct LabelBank {
-    embeddings: Tensor<2>,
+/// The seven emotions by their committed label texts, encoded once.
+///
+/// # Errors
+///
+/// If the label file is broken, which a test of the data crate rules out.
+pub fn emotion_labels(pretrained: &Pretrained) -> anyhow::Result<ZeroShot> {
+    let labels = Emotion::ALL
+        .iter()
+        .zip(label_texts()?)
+        .map(|(emotion, texts)| (emotion.name().to_owned(), texts.clone()))
+        .collect();
+    Ok(ZeroShot::new(pretrained, &LabelSet::new(labels)?))
 }
 
-impl LabelBank {
-    /// Encodes the committed label texts.
-    pub fn new(pretrained: &Pretrained) -> anyhow::Result<Self> {
-        let rows: Vec<Tensor<2>> = label_texts()?
-            .iter()
-            .map(|texts| pretrained.embed_texts(texts).mean_dim(0))
-            .collect();
-        Ok(Self { embeddings: emotionclip::model::l2_normalize(Tensor::cat(rows, 0)) })
-    }
-
-    /// Cosine similarities of unit embeddings `[N, E]` with the emotions, `N` rows of 7.
-    pub fn similarities(&self, embeddings: Tensor<2>) -> anyhow::Result<Vec<[f32; 7]>> {
-        let scores = embeddings.matmul(self.embeddings.clone().transpose());
-        let values: Vec<f32> = scores.try_into_vec_as::<f32>()?;
-        Ok(values.as_chunks::<{ Emotion::COUNT }>().0.to_vec())
-    }
+/// Rows of seven values.
+///
+/// # Errors
+///
+/// If the device fails to give the tensor back.
+pub fn rows_of_seven(values: Tensor<2>) -> anyhow::Result<Vec<[f32; Emotion::COUNT]>> {
+    let values: Vec<f32> = values.try_into_vec_as::<f32>()?;
+    Ok(values.as_chunks::<{ Emotion::COUNT }>().0.to_vec())
 }
 
 /// The emotion with the highest score.
@@ -68,9 +68,9 @@ pub fn classify(
     count: usize,
     tick: impl Fn(usize),
 ) -> anyhow::Result<Vec<(Emotion, [f32; 7])>> {
-    let labels = LabelBank::new(pretrained)?;
+    let labels = emotion_labels(pretrained)?;
     let embeddings = Tensor::cat(embed_corpus(pretrained, corpus, count, tick)?, 0);
-    let scores = labels.similarities(embeddings)?;
+    let scores = rows_of_seven(labels.similarities(embeddings))?;
     let truth = (0..count).map(|index| corpus.scene(index as u64).emotion());
     Ok(truth.zip(scores).collect())
 }

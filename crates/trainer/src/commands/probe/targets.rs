@@ -45,12 +45,22 @@ impl Targets {
     pub fn read(csv: &Path, root: &Path, test_share: f64, seed: u64) -> anyhow::Result<Self> {
         let name = csv.display();
         let text = read_text(csv)?;
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(text.as_bytes());
         let wrong = |problem: String| bad_input(format!("{name}: {problem}"));
-        let header = reader.headers().map_err(|error| wrong(error.to_string()))?.clone();
-        let file_column = header.iter().position(|column| column == FILE).ok_or_else(|| {
-            wrong(format!("there is no column `{FILE}`; the first line names the columns"))
-        })?;
+        let header = reader
+            .headers()
+            .map_err(|error| wrong(error.to_string()))?
+            .clone();
+        let file_column = header
+            .iter()
+            .position(|column| column == FILE)
+            .ok_or_else(|| {
+                wrong(format!(
+                    "there is no column `{FILE}`; the first line names the columns"
+                ))
+            })?;
         let split_column = header.iter().position(|column| column == SPLIT);
         let is_value = |column: &usize| *column != file_column && Some(*column) != split_column;
         let columns: Vec<usize> = (0..header.len()).filter(is_value).collect();
@@ -60,14 +70,18 @@ impl Targets {
         let mut samples = Vec::new();
         for (index, record) in reader.records().enumerate() {
             let record = record.map_err(|error| wrong(error.to_string()))?;
-            let line = record.position().map_or(index as u64 + 2, csv::Position::line);
+            let line = record
+                .position()
+                .map_or(index as u64 + 2, csv::Position::line);
             let field = |column: usize| record.get(column).unwrap_or_default();
             let value = |column: &usize| {
                 let text = field(*column);
                 let value = text.parse::<f32>().ok().filter(|value| value.is_finite());
                 value.ok_or_else(|| {
                     let column = header.get(*column).unwrap_or_default();
-                    wrong(format!("line {line}, column `{column}`: '{text}' is no number"))
+                    wrong(format!(
+                        "line {line}, column `{column}`: '{text}' is no number"
+                    ))
                 })
             };
             let split = match split_column.map(field) {
@@ -75,7 +89,9 @@ impl Targets {
                 Some("val" | "validation") => Split::Validation,
                 Some("test") => Split::Test,
                 Some(other) => {
-                    return Err(wrong(format!("line {line}: '{other}' is not train, val or test")));
+                    return Err(wrong(format!(
+                        "line {line}: '{other}' is not train, val or test"
+                    )));
                 }
             };
             samples.push(TargetSample {
@@ -124,12 +140,16 @@ mod tests {
 
     #[test]
     fn columns_are_outputs_and_parts_are_read_or_drawn() {
-        let targets = read("file,valence,arousal,split\n0.png,1,-2.5,train\n1.png,3,4,test\n").unwrap();
+        let targets =
+            read("file,valence,arousal,split\n0.png,1,-2.5,train\n1.png,3,4,test\n").unwrap();
         assert_eq!(targets.names, ["valence", "arousal"]);
         assert_eq!(targets.samples[0].values, [1.0, -2.5]);
         assert_eq!(targets.samples[1].split, Split::Test);
         let drawn = read("file,v\n0.png,1\n1.png,2\n2.png,3\n3.png,4\n").unwrap();
-        let tested = drawn.samples.iter().filter(|sample| sample.split == Split::Test);
+        let tested = drawn
+            .samples
+            .iter()
+            .filter(|sample| sample.split == Split::Test);
         assert_eq!(tested.count(), 1);
     }
 
