@@ -41,7 +41,7 @@ fn checkpoints_that_are_none_are_refused_by_every_command() {
         ("cut.safetensors", "truncated", "download it again"),
         ("cut.pt", "truncated", "download it again"),
         ("empty.safetensors", "empty", "download it again"),
-        ("foreign.pt", "os.system", "state_dict()"),
+        ("foreign.pt", "posix.system", "state_dict()"),
         ("page.bin", "web page", "give a"),
         ("missing.safetensors", "no such file", "check the path"),
     ] {

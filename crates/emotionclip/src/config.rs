@@ -253,10 +253,13 @@ impl core::str::FromStr for Preset {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let wanted = name.replace('-', "_");
-        Self::ALL.into_iter().find(|preset| preset.name() == wanted).ok_or_else(|| ConfigError {
-            field: "preset",
-            problem: format!("'{name}' is unknown; use vit_b_32, vit_b_16, mini or nano"),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|preset| preset.name() == wanted)
+            .ok_or_else(|| ConfigError {
+                field: "preset",
+                problem: format!("'{name}' is unknown; use vit_b_32, vit_b_16, mini or nano"),
+            })
     }
 }
 
@@ -315,7 +318,9 @@ impl EmotionClipConfig {
                 layers: 8,
                 heads: 6,
                 mlp_ratio: 4,
-                stem: PatchStem::Convolution { layers: vec![[24, 2], [48, 2], [96, 2]] },
+                stem: PatchStem::Convolution {
+                    layers: vec![[24, 2], [48, 2], [96, 2]],
+                },
                 subject: SubjectEncoding::Sap,
                 sap_weight: SapWeight::Coverage,
                 init: VisionInit::Mimetic,
@@ -350,7 +355,9 @@ impl EmotionClipConfig {
                 layers: 2,
                 heads: 4,
                 mlp_ratio: 3,
-                stem: PatchStem::Convolution { layers: vec![[24, 2], [48, 2], [96, 2]] },
+                stem: PatchStem::Convolution {
+                    layers: vec![[24, 2], [48, 2], [96, 2]],
+                },
                 subject: SubjectEncoding::Sap,
                 sap_weight: SapWeight::Coverage,
                 init: VisionInit::Mimetic,
@@ -396,14 +403,32 @@ impl EmotionClipConfig {
         ];
         for (field, value) in positive {
             if value == 0 {
-                return Err(ConfigError { field, problem: "must be at least 1".to_owned() });
+                return Err(ConfigError {
+                    field,
+                    problem: "must be at least 1".to_owned(),
+                });
             }
         }
         let divides = [
-            ("vision.patch_size", self.vision.image_size, self.vision.patch_size, "image_size"),
-            ("vision.heads", self.vision.width, self.vision.heads, "width"),
+            (
+                "vision.patch_size",
+                self.vision.image_size,
+                self.vision.patch_size,
+                "image_size",
+            ),
+            (
+                "vision.heads",
+                self.vision.width,
+                self.vision.heads,
+                "width",
+            ),
             ("text.heads", self.text.width, self.text.heads, "width"),
-            ("temporal.heads", self.embed_dim, self.temporal.heads, "embed_dim"),
+            (
+                "temporal.heads",
+                self.embed_dim,
+                self.temporal.heads,
+                "embed_dim",
+            ),
         ];
         for (field, whole, part, of) in divides {
             if whole % part != 0 {
@@ -419,18 +444,26 @@ impl EmotionClipConfig {
         if let SubjectEncoding::Saam { layers } = self.vision.subject
             && !(1..=self.vision.layers).contains(&layers)
         {
-            let problem = format!("saam layers {layers} must lie in 1..={}", self.vision.layers);
+            let problem = format!(
+                "saam layers {layers} must lie in 1..={}",
+                self.vision.layers
+            );
             return error("vision.subject", problem);
         }
         if let PatchStem::Convolution { layers } = &self.vision.stem {
             if layers.is_empty() || layers.iter().flatten().any(|number| *number == 0) {
-                return error("vision.stem", "layers must be [channels, stride] pairs".into());
+                return error(
+                    "vision.stem",
+                    "layers must be [channels, stride] pairs".into(),
+                );
             }
-            let stride =
-                layers.iter().try_fold(1_usize, |product, [_, stride]| product.checked_mul(*stride));
+            let stride = layers
+                .iter()
+                .try_fold(1_usize, |product, [_, stride]| product.checked_mul(*stride));
             if stride.is_none_or(|stride| !self.vision.patch_size.is_multiple_of(stride)) {
                 let patch = self.vision.patch_size;
-                let problem = format!("the product of the strides must divide patch_size ({patch})");
+                let problem =
+                    format!("the product of the strides must divide patch_size ({patch})");
                 return error("vision.stem", problem);
             }
         }
@@ -445,7 +478,10 @@ impl EmotionClipConfig {
             return error("text.vocab_size", problem);
         }
         if self.temporal.fusion == TemporalFusion::Conv1d && self.temporal.frames < 3 {
-            return error("temporal.frames", "a conv_1d fusion needs at least 3 frames".into());
+            return error(
+                "temporal.frames",
+                "a conv_1d fusion needs at least 3 frames".into(),
+            );
         }
         if !(0.0..1.0).contains(&self.temporal.dropout) {
             return error("temporal.dropout", "must lie in [0, 1)".into());

@@ -90,7 +90,8 @@ impl EmotionClip {
             frames.reshape([batch * time, channels, height, width]),
             masks.reshape([batch * time, height, width]),
         );
-        self.temporal.forward(features.reshape([batch, time, self.config.embed_dim]))
+        self.temporal
+            .forward(features.reshape([batch, time, self.config.embed_dim]))
     }
 
     /// Encodes token ids `[B, L]` to text features `[B, E]`, not normalised.
@@ -123,7 +124,10 @@ impl EmotionClip {
             let require_grad = scale.is_require_grad();
             // Clamped first: burn's `detach` keeps a leaf's wish for a gradient, and what is
             // computed from such a leaf can't be a leaf itself.
-            scale.clamp(0.0, MAX_LOGIT_SCALE).detach().set_require_grad(require_grad)
+            scale
+                .clamp(0.0, MAX_LOGIT_SCALE)
+                .detach()
+                .set_require_grad(require_grad)
         });
         self
     }

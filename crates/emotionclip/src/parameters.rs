@@ -50,8 +50,14 @@ impl Location {
     /// The release's key and whether its tensor is transposed against burn's.
     fn key(&self) -> (String, bool) {
         let leaf = self.path.last().map_or("", String::as_str);
-        let linear = self.containers.iter().any(|container| container == "Struct:Linear");
-        (release_key(&self.path.join(".")), linear && leaf == "weight")
+        let linear = self
+            .containers
+            .iter()
+            .any(|container| container == "Struct:Linear");
+        (
+            release_key(&self.path.join(".")),
+            linear && leaf == "weight",
+        )
     }
 }
 
@@ -103,7 +109,11 @@ pub fn parameters(model: &EmotionClip) -> Vec<ParameterInfo> {
             if key == LOGIT_SCALE {
                 shape.clear();
             }
-            self.found.push(ParameterInfo { key, shape, id: param.id });
+            self.found.push(ParameterInfo {
+                key,
+                shape,
+                id: param.id,
+            });
         }
     }
     let mut lister = Lister::default();
@@ -113,7 +123,10 @@ pub fn parameters(model: &EmotionClip) -> Vec<ParameterInfo> {
 
 /// Number of trainable scalars.
 pub fn parameter_count(model: &EmotionClip) -> usize {
-    parameters(model).iter().map(|info| info.shape.iter().product::<usize>()).sum()
+    parameters(model)
+        .iter()
+        .map(|info| info.shape.iter().product::<usize>())
+        .sum()
 }
 
 /// The model's parameters as f32 tensors under the release's keys.
@@ -141,8 +154,11 @@ pub fn to_state_dict(model: &EmotionClip) -> Result<StateDict, CheckpointError> 
             let (key, transposed) = self.location.key();
             let value = param.val();
             let value = if transposed { value.transpose() } else { value };
-            let shape: Vec<usize> =
-                if key == LOGIT_SCALE { Vec::new() } else { value.dims().to_vec() };
+            let shape: Vec<usize> = if key == LOGIT_SCALE {
+                Vec::new()
+            } else {
+                value.dims().to_vec()
+            };
             let raw = value
                 .try_into_vec_as::<f32>()
                 .map_err(|error| CheckpointError::Device(format!("{key}: {error}")))
@@ -155,7 +171,11 @@ pub fn to_state_dict(model: &EmotionClip) -> Result<StateDict, CheckpointError> 
             }
         }
     }
-    let mut reader = Reader { location: Location::default(), tensors: BTreeMap::new(), failed: None };
+    let mut reader = Reader {
+        location: Location::default(),
+        tensors: BTreeMap::new(),
+        failed: None,
+    };
     model.visit(&mut reader);
     if let Some(error) = reader.failed {
         return Err(error);
@@ -167,7 +187,10 @@ pub fn to_state_dict(model: &EmotionClip) -> Result<StateDict, CheckpointError> 
     if model.config().temporal.fusion == TemporalFusion::Transformer {
         let frames = i64::try_from(model.config().temporal.frames).unwrap_or(i64::MAX);
         let ids: Vec<i64> = (0..frames).collect();
-        tensors.insert(POSITION_IDS.to_owned(), RawTensor::from_i64(vec![ids.len()], &ids)?);
+        tensors.insert(
+            POSITION_IDS.to_owned(),
+            RawTensor::from_i64(vec![ids.len()], &ids)?,
+        );
     }
     Ok(tensors)
 }
@@ -194,8 +217,10 @@ pub fn load_state_dict(
     tensors: &StateDict,
     completeness: Completeness,
 ) -> Result<EmotionClip, CheckpointError> {
-    let mut expected: Vec<(String, Vec<usize>)> =
-        parameters(&model).into_iter().map(|info| (info.key, info.shape)).collect();
+    let mut expected: Vec<(String, Vec<usize>)> = parameters(&model)
+        .into_iter()
+        .map(|info| (info.key, info.shape))
+        .collect();
     let mut tensors = tensors.clone();
     // Copies and constants of the release's files that are not parameters of their own.
     let copy = tensors.remove(BACKBONE_LOGIT_SCALE);
@@ -210,7 +235,10 @@ pub fn load_state_dict(
                 || key.starts_with("backbone.visual.saam.")
                 || key == "backbone.visual.human_embedding")
     })?;
-    let mut loader = Loader { location: Location::default(), tensors };
+    let mut loader = Loader {
+        location: Location::default(),
+        tensors,
+    };
     Ok(model.map(&mut loader))
 }
 
@@ -241,7 +269,11 @@ impl ModuleMapper for Loader {
         let device = param.lazy_device();
         let data = TensorData::new(raw.to_f32(), shape);
         let tensor = Tensor::<D>::from_data(data, (&device, DType::F32));
-        let tensor = if transposed { tensor.transpose() } else { tensor };
+        let tensor = if transposed {
+            tensor.transpose()
+        } else {
+            tensor
+        };
         let id = param.id;
         param.transform_for_load(tensor, id)
     }

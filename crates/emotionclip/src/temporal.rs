@@ -21,7 +21,9 @@ pub struct PostNormLayer {
 impl PostNormLayer {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let drop_weights = |weights| self.dropout.forward(weights);
-        let attended = self.self_attn.forward(input.clone(), None, None, drop_weights, None);
+        let attended = self
+            .self_attn
+            .forward(input.clone(), None, None, drop_weights, None);
         let hidden = self.norm1.forward(input + self.dropout.forward(attended));
         let inner = activation::gelu(self.linear1.forward(hidden.clone()));
         let outer = self.linear2.forward(self.dropout.forward(inner));
@@ -68,9 +70,8 @@ impl TemporalConfig {
                 .then(|| init.parameter([self.frames, embed_dim], Init::Normal(1.0))),
             transformer: transformer.then(|| self.init_transformer(embed_dim, init)),
             // A depthwise kernel of 3 has a fan-in of 3.
-            convolution: convolution.then(|| {
-                init.parameter([embed_dim, 1, 3], Init::Uniform(1.0 / 3.0_f64.sqrt()))
-            }),
+            convolution: convolution
+                .then(|| init.parameter([embed_dim, 1, 3], Init::Uniform(1.0 / 3.0_f64.sqrt()))),
             config: self.clone(),
         }
     }
@@ -85,7 +86,9 @@ impl TemporalConfig {
             dropout: DropoutConfig::new(self.dropout).init(),
         };
         FusionTransformer {
-            layers: (0..self.layers).map(|_| first.clone().map(&mut NewIdentity)).collect(),
+            layers: (0..self.layers)
+                .map(|_| first.clone().map(&mut NewIdentity))
+                .collect(),
             norm: init.layer_norm(width),
         }
     }

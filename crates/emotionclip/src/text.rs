@@ -68,8 +68,8 @@ impl TextTransformer {
         let [batch, length] = tokens.dims();
         let end = tokens.clone().argmax(1);
         let positional = self.positional_embedding.val().narrow(0, 0, length);
-        let mut hidden = embedding(self.token_embedding.val(), tokens)
-            + positional.unsqueeze_dim::<3>(0);
+        let mut hidden =
+            embedding(self.token_embedding.val(), tokens) + positional.unsqueeze_dim::<3>(0);
         let [_, _, width] = hidden.dims();
         let causal = Tensor::<2>::full([length, length], FUTURE, &hidden.device())
             .triu(1)
@@ -80,6 +80,8 @@ impl TextTransformer {
         let end = end.reshape([batch, 1, 1]).expand([batch, 1, width]);
         let feature = hidden.gather(1, end).reshape([batch, width]);
         // LayerNorm works on each token alone, so normalising only the one that is read is the same.
-        self.ln_final.forward(feature).matmul(self.text_projection.val())
+        self.ln_final
+            .forward(feature)
+            .matmul(self.text_projection.val())
     }
 }

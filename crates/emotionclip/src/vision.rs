@@ -7,9 +7,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation};
 
 use crate::config::{Activation, PatchStem, SapWeight, SubjectEncoding, VisionConfig, VisionInit};
-use crate::nn::{
-    Init, ParameterInit, ResidualAttentionBlock, SubjectAttentionGate, SubjectStream,
-};
+use crate::nn::{Init, ParameterInit, ResidualAttentionBlock, SubjectAttentionGate, SubjectStream};
 
 /// Masked scores; its exponential is exactly 0 in f32 beside any score a network can produce.
 const MASKED: f64 = -1e9;
@@ -72,7 +70,10 @@ impl VisionConfig {
         let conv_bound = 1.0 / (fan_in as f64).sqrt();
         let positions = match self.init {
             VisionInit::Random => Init::Normal(deviation),
-            VisionInit::Mimetic => Init::Sinusoids { grid: self.grid(), width },
+            VisionInit::Mimetic => Init::Sinusoids {
+                grid: self.grid(),
+                width,
+            },
         };
         let saam_layers = match self.subject {
             SubjectEncoding::Saam { layers } => layers,
@@ -125,7 +126,11 @@ impl VisionConfig {
                 let bias = init.parameter([output], Init::Constant(0.0));
                 input = output;
                 kernel /= stride;
-                StemConvolution { weight, bias, stride }
+                StemConvolution {
+                    weight,
+                    bias,
+                    stride,
+                }
             })
             .collect();
         (stem, input, kernel)
@@ -175,8 +180,7 @@ impl VisionTransformer {
     ) -> Tensor<2> {
         let [count, _, _, _] = frames.dims();
         let width = self.config.width;
-        let saam_mask =
-            (!self.saam.is_empty()).then(|| saam_mask(outside(coverage.clone())));
+        let saam_mask = (!self.saam.is_empty()).then(|| saam_mask(outside(coverage.clone())));
         let mut tokens = self.ln_pre.forward(self.embed(frames, coverage));
         for (layer, block) in self.transformer.resblocks.iter().enumerate() {
             let subject = self.saam.get(layer).zip(saam_mask.clone());
@@ -192,8 +196,11 @@ impl VisionTransformer {
         let [count, _, _, _] = frames.dims();
         let width = self.config.width;
         let patches = self.patch_embedding(frames);
-        let class_token =
-            self.class_embedding.val().reshape([1, 1, width]).expand([count, 1, width]);
+        let class_token = self
+            .class_embedding
+            .val()
+            .reshape([1, 1, width])
+            .expand([count, 1, width]);
         let positional = self.positional_embedding.val();
         let tokens =
             Tensor::cat(vec![class_token, patches], 1) + positional.clone().unsqueeze_dim::<3>(0);
@@ -209,9 +216,10 @@ impl VisionTransformer {
                 weights.matmul(patch_positions).unsqueeze_dim::<3>(1)
             }
             SubjectEncoding::Saam { .. } => match &self.human_embedding {
-                Some(embedding) => {
-                    embedding.val().reshape([1, 1, width]).expand([count, 1, width])
-                }
+                Some(embedding) => embedding
+                    .val()
+                    .reshape([1, 1, width])
+                    .expand([count, 1, width]),
                 None => return tokens,
             },
         };
@@ -234,7 +242,11 @@ impl VisionTransformer {
             .reshape([count, channels, grid, kernel, grid, kernel])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([count * grid * grid, channels * kernel * kernel]);
-        let weight = self.conv1.val().reshape([width, channels * kernel * kernel]).transpose();
+        let weight = self
+            .conv1
+            .val()
+            .reshape([width, channels * kernel * kernel])
+            .transpose();
         unfolded.matmul(weight).reshape([count, grid * grid, width])
     }
 }

@@ -32,7 +32,10 @@ impl FromStr for DeviceChoice {
         let (kind, index) = match text.split_once(':') {
             Some((kind, index)) => {
                 let index = index.parse::<usize>();
-                (kind, Some(index.map_err(|_| format!("'{text}': the part after ':' is no number"))?))
+                (
+                    kind,
+                    Some(index.map_err(|_| format!("'{text}': the part after ':' is no number"))?),
+                )
             }
             None => (text, None),
         };
@@ -42,7 +45,9 @@ impl FromStr for DeviceChoice {
             ("wgpu", index) => Ok(Self::Wgpu(index)),
             ("cuda", index) => Ok(Self::Cuda(index.unwrap_or(0))),
             ("vulkan", index) => Ok(Self::Vulkan(index)),
-            _ => Err(format!("'{text}' is no device; use auto, cpu, wgpu[:n], cuda[:n] or vulkan[:n]")),
+            _ => Err(format!(
+                "'{text}' is no device; use auto, cpu, wgpu[:n], cuda[:n] or vulkan[:n]"
+            )),
         }
     }
 }
@@ -55,14 +60,16 @@ impl FromStr for DeviceChoice {
 pub fn open(choice: &DeviceChoice) -> anyhow::Result<OpenDevice> {
     match choice {
         DeviceChoice::Cpu => Ok(cpu("asked for")),
-        DeviceChoice::Auto => Ok(match adapters().into_iter().find(|adapter| !adapter.software) {
-            Some(adapter) => OpenDevice {
-                device: adapter.device,
-                name: format!("wgpu ({})", adapter.name),
-                reason: "a hardware adapter was found".to_owned(),
+        DeviceChoice::Auto => Ok(
+            match adapters().into_iter().find(|adapter| !adapter.software) {
+                Some(adapter) => OpenDevice {
+                    device: adapter.device,
+                    name: format!("wgpu ({})", adapter.name),
+                    reason: "a hardware adapter was found".to_owned(),
+                },
+                None => cpu("no hardware adapter was found"),
             },
-            None => cpu("no hardware adapter was found"),
-        }),
+        ),
         DeviceChoice::Wgpu(index) => open_wgpu(*index),
         DeviceChoice::Cuda(index) => open_cuda(*index),
         DeviceChoice::Vulkan(index) => open_vulkan(*index),
@@ -70,14 +77,21 @@ pub fn open(choice: &DeviceChoice) -> anyhow::Result<OpenDevice> {
 }
 
 fn cpu(reason: &str) -> OpenDevice {
-    OpenDevice { device: Device::flex(), name: "cpu (flex)".to_owned(), reason: reason.to_owned() }
+    OpenDevice {
+        device: Device::flex(),
+        name: "cpu (flex)".to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 fn open_wgpu(index: Option<usize>) -> anyhow::Result<OpenDevice> {
     let adapters = adapters();
     let position = index.unwrap_or(0);
     let Some(adapter) = adapters.get(position) else {
-        let list: Vec<&str> = adapters.iter().map(|adapter| adapter.name.as_str()).collect();
+        let list: Vec<&str> = adapters
+            .iter()
+            .map(|adapter| adapter.name.as_str())
+            .collect();
         return Err(bad_input(format!(
             "--device wgpu:{position}: {} adapters found [{}]; use --device cpu",
             list.len(),
@@ -109,7 +123,10 @@ fn open_cuda(index: usize) -> anyhow::Result<OpenDevice> {
 
 #[cfg(feature = "vulkan")]
 fn open_vulkan(index: Option<usize>) -> anyhow::Result<OpenDevice> {
-    let kind = index.map_or(burn::tensor::DeviceKind::DefaultDevice, burn::tensor::DeviceKind::DiscreteGpu);
+    let kind = index.map_or(
+        burn::tensor::DeviceKind::DefaultDevice,
+        burn::tensor::DeviceKind::DiscreteGpu,
+    );
     Ok(OpenDevice {
         device: Device::vulkan(kind),
         name: "vulkan".to_owned(),
@@ -132,7 +149,13 @@ struct Adapter {
 }
 
 /// Names of software rasterisers that report themselves as adapters.
-const SOFTWARE_NAMES: [&str; 5] = ["llvmpipe", "lavapipe", "swiftshader", "softpipe", "basic render"];
+const SOFTWARE_NAMES: [&str; 5] = [
+    "llvmpipe",
+    "lavapipe",
+    "swiftshader",
+    "softpipe",
+    "basic render",
+];
 
 fn adapters() -> Vec<Adapter> {
     Device::enumerate(DeviceType::Wgpu)
@@ -144,8 +167,14 @@ fn adapters() -> Vec<Adapter> {
             let name = name.unwrap_or_else(|| kind.clone());
             let lower = name.to_lowercase();
             let software = kind.contains("Cpu")
-                || SOFTWARE_NAMES.iter().any(|software| lower.contains(software));
-            Adapter { name, device, software }
+                || SOFTWARE_NAMES
+                    .iter()
+                    .any(|software| lower.contains(software));
+            Adapter {
+                name,
+                device,
+                software,
+            }
         })
         .collect()
 }

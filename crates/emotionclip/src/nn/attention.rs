@@ -29,7 +29,9 @@ impl SubjectAttentionGate {
     /// A gate over `tokens` tokens that starts as `A = 0.1` everywhere.
     pub fn new(heads: usize, tokens: usize, init: &mut ParameterInit) -> Self {
         let logit = (0.1_f32 / 0.9).ln();
-        Self { a: init.parameter([heads, tokens, tokens], Init::Constant(logit)) }
+        Self {
+            a: init.parameter([heads, tokens, tokens], Init::Constant(logit)),
+        }
     }
 }
 
@@ -61,8 +63,7 @@ impl Attention {
     /// those that resemble them.
     pub(crate) fn new_comparing(width: usize, heads: usize, init: &mut ParameterInit) -> Self {
         let mut attention = Self::new(width, heads, init);
-        attention.in_proj.weight =
-            init.parameter([width, 3 * width], Init::TiedQueryKey { width });
+        attention.in_proj.weight = init.parameter([width, 3 * width], Init::TiedQueryKey { width });
         attention
     }
 
@@ -125,7 +126,8 @@ impl Attention {
                 direct.matmul(value.clone()) + through.matmul(masked.matmul(value))
             }
         };
-        self.out_proj.forward(mixed.swap_dims(1, 2).reshape([batch, tokens, width]))
+        self.out_proj
+            .forward(mixed.swap_dims(1, 2).reshape([batch, tokens, width]))
     }
 
     /// Queries, keys and values, each `[B, heads, N, head_width]`.
@@ -148,5 +150,8 @@ impl Attention {
 /// Token order is class, `m` patches, human (when there is one); `patches` is `m`.
 pub fn split_attention_maps(map: Tensor<4>, query: usize, patches: usize) -> Tensor<2> {
     let [batch, _, _, _] = map.dims();
-    map.mean_dim(1).narrow(2, query, 1).narrow(3, 1, patches).reshape([batch, patches])
+    map.mean_dim(1)
+        .narrow(2, query, 1)
+        .narrow(3, 1, patches)
+        .reshape([batch, patches])
 }

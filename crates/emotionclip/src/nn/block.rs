@@ -19,7 +19,8 @@ pub struct FeedForward {
 
 impl FeedForward {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        self.c_proj.forward(self.activation.forward(self.c_fc.forward(input)))
+        self.c_proj
+            .forward(self.activation.forward(self.c_fc.forward(input)))
     }
 }
 
@@ -101,7 +102,9 @@ impl ResidualAttentionBlock {
         maps: Option<&mut Vec<Tensor<4>>>,
     ) -> Tensor<3> {
         let normed = self.ln_1.forward(input.clone());
-        let attended = self.attn.forward(normed, bias, subject, |weights| weights, maps);
+        let attended = self
+            .attn
+            .forward(normed, bias, subject, |weights| weights, maps);
         let hidden = input + attended;
         let normed = self.ln_2.forward(hidden.clone());
         hidden + self.mlp.forward(normed)

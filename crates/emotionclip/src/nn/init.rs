@@ -53,8 +53,9 @@ fn tied_query_key(width: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let bound = (6.0 / (4.0 * width as f64)).sqrt();
     let mut weight = Vec::with_capacity(3 * width * width);
     for _ in 0..width {
-        let query: Vec<f32> =
-            (0..width).map(|_| (rng.sample::<f64, _>(StandardNormal) * deviation) as f32).collect();
+        let query: Vec<f32> = (0..width)
+            .map(|_| (rng.sample::<f64, _>(StandardNormal) * deviation) as f32)
+            .collect();
         weight.extend_from_slice(&query);
         weight.extend_from_slice(&query);
         weight.extend((0..width).map(|_| rng.random_range(-bound..=bound) as f32));
@@ -72,7 +73,11 @@ fn sinusoids(grid: usize, width: usize) -> Vec<f32> {
     let axis = |position: usize, feature: usize| {
         let step = (feature / 2) as f64 / (frequencies - 1).max(1) as f64;
         let angle = position as f64 * fastest * (slowest / fastest).powf(step);
-        if feature.is_multiple_of(2) { angle.sin() as f32 } else { angle.cos() as f32 }
+        if feature.is_multiple_of(2) {
+            angle.sin() as f32
+        } else {
+            angle.cos() as f32
+        }
     };
     let half = width / 2;
     let mut table = vec![0.0; width];
@@ -85,7 +90,9 @@ fn sinusoids(grid: usize, width: usize) -> Vec<f32> {
 }
 
 fn fill(count: usize, rng: &mut impl Rng, distribution: &impl Distribution<f64>) -> Vec<f32> {
-    (0..count).map(|_| distribution.sample(rng) as f32).collect()
+    (0..count)
+        .map(|_| distribution.sample(rng) as f32)
+        .collect()
 }
 
 /// Creates the parameters of a new model on a device, the same for the same seed on every device.
@@ -98,7 +105,10 @@ pub struct ParameterInit {
 impl ParameterInit {
     /// Parameters for `device`, drawn from `seed`.
     pub fn new(seed: u64, device: &Device) -> Self {
-        Self { seeds: ChaCha8Rng::seed_from_u64(seed), device: device.clone() }
+        Self {
+            seeds: ChaCha8Rng::seed_from_u64(seed),
+            device: device.clone(),
+        }
     }
 
     /// The device on which parameters are created.
@@ -117,7 +127,11 @@ impl ParameterInit {
             move |device, require_grad| {
                 let values = init.draw(shape.iter().product(), seed);
                 let tensor = Tensor::from_data(TensorData::new(values, shape), device);
-                if require_grad { tensor.require_grad() } else { tensor }
+                if require_grad {
+                    tensor.require_grad()
+                } else {
+                    tensor
+                }
             },
             self.device.clone(),
             true,
@@ -147,7 +161,9 @@ impl ParameterInit {
 
     /// A LayerNorm over `width` features with gain 1 and bias 0.
     pub(crate) fn layer_norm(&mut self, width: usize) -> LayerNorm {
-        LayerNormConfig::new(width).with_epsilon(LAYER_NORM_EPSILON).init(&self.device)
+        LayerNormConfig::new(width)
+            .with_epsilon(LAYER_NORM_EPSILON)
+            .init(&self.device)
     }
 }
 

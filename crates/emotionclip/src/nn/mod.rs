@@ -4,11 +4,11 @@ mod attention;
 mod block;
 mod init;
 
-pub use attention::{Attention, SubjectAttentionGate, split_attention_maps};
 pub(crate) use attention::SubjectStream;
+pub use attention::{Attention, SubjectAttentionGate, split_attention_maps};
 pub use block::{FeedForward, ResidualAttentionBlock};
-pub use init::ParameterInit;
 pub(crate) use init::Init;
+pub use init::ParameterInit;
 
 use burn::tensor::{Tensor, activation};
 

@@ -30,7 +30,11 @@ pub struct AdamWConfig {
 
 impl Default for AdamWConfig {
     fn default() -> Self {
-        Self { beta_1: 0.98, beta_2: 0.9, epsilon: 1e-6 }
+        Self {
+            beta_1: 0.98,
+            beta_2: 0.9,
+            epsilon: 1e-6,
+        }
     }
 }
 
@@ -65,7 +69,11 @@ impl AdamW {
                 (id, (key, group))
             })
             .collect();
-        Self { config, groups, moments: BTreeMap::new() }
+        Self {
+            config,
+            groups,
+            moments: BTreeMap::new(),
+        }
     }
 
     /// One update of every parameter that has a gradient.
@@ -79,7 +87,11 @@ impl AdamW {
         model: EmotionClip,
         gradients: &mut Gradients,
     ) -> EmotionClip {
-        model.map(&mut Updater { optimizer: self, rates, gradients })
+        model.map(&mut Updater {
+            optimizer: self,
+            rates,
+            gradients,
+        })
     }
 
     /// The moments, for a checkpoint.
@@ -98,7 +110,10 @@ impl AdamW {
                 state.insert(format!("{key}#{name}"), raw);
             }
             let steps = [i64::from(moments.steps)];
-            state.insert(format!("{key}#steps"), RawTensor::from_i64(vec![1], &steps)?);
+            state.insert(
+                format!("{key}#steps"),
+                RawTensor::from_i64(vec![1], &steps)?,
+            );
         }
         Ok(state)
     }
@@ -121,9 +136,10 @@ impl AdamW {
             let Some(first) = state.get(&format!("{key}#first")) else {
                 continue;
             };
-            let (Some(second), Some(steps)) =
-                (state.get(&format!("{key}#second")), state.get(&format!("{key}#steps")))
-            else {
+            let (Some(second), Some(steps)) = (
+                state.get(&format!("{key}#second")),
+                state.get(&format!("{key}#steps")),
+            ) else {
                 return Err(CheckpointError::Optimizer(format!("{key} lacks a moment")));
             };
             let count = shape.iter().product::<usize>();
@@ -138,7 +154,14 @@ impl AdamW {
                 Tensor::<1>::from_data(data, (device, DType::F32))
             });
             let steps = steps.to_f32().first().map_or(0, |steps| *steps as u32);
-            moments.insert(key, Moments { first, second, steps });
+            moments.insert(
+                key,
+                Moments {
+                    first,
+                    second,
+                    steps,
+                },
+            );
         }
         self.moments = moments;
         Ok(())
@@ -159,25 +182,44 @@ impl ModuleMapper for Updater<'_> {
         let Some(gradient) = param.val().grad_remove(self.gradients) else {
             return param;
         };
-        let AdamWConfig { beta_1, beta_2, epsilon } = self.optimizer.config;
+        let AdamWConfig {
+            beta_1,
+            beta_2,
+            epsilon,
+        } = self.optimizer.config;
         let rate = self.rates.rate(group);
         let shape = gradient.dims();
         let count = shape.iter().product::<usize>();
         let gradient = gradient.reshape([count]);
         let moments = self.optimizer.moments.remove(&key);
         let (first, second, steps) = match moments {
-            Some(Moments { first, second, steps }) => (
+            Some(Moments {
+                first,
+                second,
+                steps,
+            }) => (
                 first * beta_1 + gradient.clone() * (1.0 - beta_1),
                 second * beta_2 + gradient.square() * (1.0 - beta_2),
                 steps + 1,
             ),
-            None => (gradient.clone() * (1.0 - beta_1), gradient.square() * (1.0 - beta_2), 1),
+            None => (
+                gradient.clone() * (1.0 - beta_1),
+                gradient.square() * (1.0 - beta_2),
+                1,
+            ),
         };
         let correction_1 = 1.0 - beta_1.powi(steps as i32);
         let correction_2 = 1.0 - beta_2.powi(steps as i32);
         let root = (second.clone() * (1.0 / correction_2)).sqrt() + epsilon;
         let update = (first.clone() * (rate.learning_rate / correction_1)) / root;
-        self.optimizer.moments.insert(key, Moments { first, second, steps });
+        self.optimizer.moments.insert(
+            key,
+            Moments {
+                first,
+                second,
+                steps,
+            },
+        );
         let keep = 1.0 - rate.learning_rate * rate.weight_decay;
         param.map(|tensor| {
             let require_grad = tensor.is_require_grad();

@@ -106,8 +106,14 @@ pub struct GroupRates {
 impl GroupRates {
     /// The release's rates: fine-tuning from a pretrained CLIP.
     pub const fn release() -> Self {
-        let gain_bias = Rate { learning_rate: 5e-5, weight_decay: 0.0 };
-        let rest = Rate { learning_rate: 1e-8, weight_decay: 0.1 };
+        let gain_bias = Rate {
+            learning_rate: 5e-5,
+            weight_decay: 0.0,
+        };
+        let rest = Rate {
+            learning_rate: 1e-8,
+            weight_decay: 0.1,
+        };
         Self {
             frame_gain_bias: gain_bias,
             frame_rest: rest,
@@ -115,14 +121,23 @@ impl GroupRates {
             text_rest: rest,
             temporal_gain_bias: gain_bias,
             temporal_rest: rest,
-            logit_scale: Rate { learning_rate: 1e-8, weight_decay: 0.0 },
+            logit_scale: Rate {
+                learning_rate: 1e-8,
+                weight_decay: 0.0,
+            },
         }
     }
 
     /// One learning rate for everything, decay on matrices only: training from scratch.
     pub const fn uniform(learning_rate: f64, weight_decay: f64) -> Self {
-        let gain_bias = Rate { learning_rate, weight_decay: 0.0 };
-        let rest = Rate { learning_rate, weight_decay };
+        let gain_bias = Rate {
+            learning_rate,
+            weight_decay: 0.0,
+        };
+        let rest = Rate {
+            learning_rate,
+            weight_decay,
+        };
         Self {
             frame_gain_bias: gain_bias,
             frame_rest: rest,
@@ -155,11 +170,31 @@ mod tests {
     #[test]
     fn groups_follow_the_release() {
         let cases = [
-            ("backbone.visual.conv1.weight", 4, ParameterGroup::Rest(Tower::Frame)),
-            ("backbone.visual.class_embedding", 1, ParameterGroup::GainOrBias(Tower::Frame)),
-            ("backbone.visual.positional_embedding", 2, ParameterGroup::Rest(Tower::Frame)),
-            ("backbone.text_projection", 2, ParameterGroup::Rest(Tower::Text)),
-            ("backbone.ln_final.weight", 1, ParameterGroup::GainOrBias(Tower::Text)),
+            (
+                "backbone.visual.conv1.weight",
+                4,
+                ParameterGroup::Rest(Tower::Frame),
+            ),
+            (
+                "backbone.visual.class_embedding",
+                1,
+                ParameterGroup::GainOrBias(Tower::Frame),
+            ),
+            (
+                "backbone.visual.positional_embedding",
+                2,
+                ParameterGroup::Rest(Tower::Frame),
+            ),
+            (
+                "backbone.text_projection",
+                2,
+                ParameterGroup::Rest(Tower::Text),
+            ),
+            (
+                "backbone.ln_final.weight",
+                1,
+                ParameterGroup::GainOrBias(Tower::Text),
+            ),
             (
                 "visual_head.fusion_layer.layers.0.norm1.weight",
                 1,

@@ -45,7 +45,12 @@ pub enum ScheduleError {
 impl Schedule {
     /// The recipe of the paper: 25 epochs, 10,000 steps of warm-up.
     pub const fn release() -> Self {
-        Self::Release { epochs: 25, warmup_steps: 10_000, warmup_factor: 1e-5, minimum: 1e-10 }
+        Self::Release {
+            epochs: 25,
+            warmup_steps: 10_000,
+            warmup_factor: 1e-5,
+            minimum: 1e-10,
+        }
     }
 
     /// Checks the schedule against an epoch of `steps_per_epoch` steps.
@@ -74,7 +79,10 @@ impl Schedule {
     ) -> f64 {
         match *self {
             Self::Constant => base,
-            Self::Cosine { warmup_steps, final_fraction } => {
+            Self::Cosine {
+                warmup_steps,
+                final_fraction,
+            } => {
                 if step < warmup_steps {
                     return base * (step + 1) as f64 / warmup_steps as f64;
                 }
@@ -83,7 +91,12 @@ impl Schedule {
                 let cosine = 0.5 * (1.0 + (core::f64::consts::PI * progress).cos());
                 base * (final_fraction + (1.0 - final_fraction) * cosine)
             }
-            Self::Release { epochs, warmup_steps, warmup_factor, minimum } => {
+            Self::Release {
+                epochs,
+                warmup_steps,
+                warmup_factor,
+                minimum,
+            } => {
                 let steps_per_epoch = steps_per_epoch.max(1);
                 let cosine = |epoch: usize| {
                     let angle = core::f64::consts::PI * epoch as f64 / epochs.max(1) as f64;
@@ -116,7 +129,10 @@ mod tests {
 
     #[test]
     fn cosine_reaches_base_after_warm_up_and_its_floor_at_the_end() {
-        let schedule = Schedule::Cosine { warmup_steps: 10, final_fraction: 0.1 };
+        let schedule = Schedule::Cosine {
+            warmup_steps: 10,
+            final_fraction: 0.1,
+        };
         assert!((schedule.learning_rate(1.0, 9, 1, 100) - 1.0).abs() < 1e-12);
         assert!((schedule.learning_rate(1.0, 10, 1, 100) - 1.0).abs() < 1e-12);
         assert!((schedule.learning_rate(1.0, 100, 1, 100) - 0.1).abs() < 1e-12);

@@ -5,9 +5,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use emotionclip::probe::{Features, LogisticRegression};
 use emotionclip::{Emotion, Pretrained};
-use emotionclip_data::synthetic::{
-    Appearance, FigureCount, Split, SyntheticCorpus, utterances,
-};
+use emotionclip_data::synthetic::{Appearance, FigureCount, Split, SyntheticCorpus, utterances};
 
 use crate::context::Context;
 use crate::pretrain::{
@@ -59,7 +57,12 @@ pub fn zero_shot(
 ) -> anyhow::Result<f64> {
     let bar = context.progress(TEST_CLIPS as u64, "zero-shot");
     let corpus = test_corpus(config)?;
-    Ok(accuracy(&classify(pretrained, &corpus, TEST_CLIPS, |done| bar.inc(done as u64))?))
+    Ok(accuracy(&classify(
+        pretrained,
+        &corpus,
+        TEST_CLIPS,
+        |done| bar.inc(done as u64),
+    )?))
 }
 
 /// Everything.
@@ -81,8 +84,9 @@ pub fn all(
     let embeddings = Tensor::cat(embed_corpus(pretrained, &corpus, TEST_CLIPS, tick)?, 0);
     let labels = crate::pretrain::emotion_labels(pretrained)?;
     let scores = rows_of_seven(labels.similarities(embeddings.clone()))?;
-    let truth: Vec<Emotion> =
-        (0..TEST_CLIPS).map(|index| corpus.scene(index as u64).emotion()).collect();
+    let truth: Vec<Emotion> = (0..TEST_CLIPS)
+        .map(|index| corpus.scene(index as u64).emotion())
+        .collect();
     let readings: Vec<_> = truth.iter().copied().zip(scores).collect();
     timed("zero-shot", since);
 
@@ -126,7 +130,9 @@ pub fn all(
 }
 
 fn emotions(corpus: &SyntheticCorpus, count: usize) -> Vec<Emotion> {
-    (0..count).map(|index| corpus.scene(index as u64).emotion()).collect()
+    (0..count)
+        .map(|index| corpus.scene(index as u64).emotion())
+        .collect()
 }
 
 /// Share of clips whose nearest test utterance is of the subject's emotion.
@@ -138,7 +144,9 @@ fn retrieval(
     let texts: Vec<(Emotion, &String)> = Emotion::ALL
         .into_iter()
         .flat_map(|emotion| {
-            utterances(Split::Test, emotion).iter().map(move |text| (emotion, text))
+            utterances(Split::Test, emotion)
+                .iter()
+                .map(move |text| (emotion, text))
         })
         .collect();
     let words: Vec<&String> = texts.iter().map(|(_, text)| *text).collect();
@@ -148,7 +156,10 @@ fn retrieval(
         .iter()
         .zip(truth)
         .filter(|(index, truth)| {
-            usize::try_from(**index).ok().and_then(|index| texts.get(index)).map(|found| found.0)
+            usize::try_from(**index)
+                .ok()
+                .and_then(|index| texts.get(index))
+                .map(|found| found.0)
                 == Some(**truth)
         })
         .count();
@@ -206,8 +217,13 @@ fn probe_accuracy(
         &labels,
         Emotion::COUNT,
     )?;
-    let names = Emotion::ALL.iter().map(|emotion| emotion.name().to_owned()).collect();
-    let probabilities = fit.into_head(names)?.predict(Features::new(&test, width)?)?;
+    let names = Emotion::ALL
+        .iter()
+        .map(|emotion| emotion.name().to_owned())
+        .collect();
+    let probabilities = fit
+        .into_head(names)?
+        .predict(Features::new(&test, width)?)?;
     let right = probabilities
         .as_chunks::<{ Emotion::COUNT }>()
         .0

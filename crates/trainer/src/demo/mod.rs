@@ -120,8 +120,17 @@ pub fn run(args: &DemoArgs, context: &Context) -> anyhow::Result<()> {
         .second_seed
         .map(|seed| {
             let mut config = config.clone();
-            Overrides { seed: Some(seed), ..Overrides::default() }.apply(&mut config)?;
-            try_seed(&folder.join(format!("seed-{seed}")), config, args.compare, context)
+            Overrides {
+                seed: Some(seed),
+                ..Overrides::default()
+            }
+            .apply(&mut config)?;
+            try_seed(
+                &folder.join(format!("seed-{seed}")),
+                config,
+                args.compare,
+                context,
+            )
         })
         .transpose()?;
     let report_path = folder.join("report.html");
@@ -147,12 +156,18 @@ fn try_seed(
         Some(Comparison::Vanilla) => {
             let mut twin = config.clone();
             twin.model.vision.subject = SubjectEncoding::Vanilla;
-            let outcome = Run::open(&folder.join("vanilla"), twin, false, context)?.train(context)?;
+            let outcome =
+                Run::open(&folder.join("vanilla"), twin, false, context)?.train(context)?;
             let accuracy = measure::zero_shot(&outcome.pretrained, &config, context)?;
             Some((outcome, accuracy))
         }
     };
-    Ok(Trial { config, outcome, measurements, vanilla })
+    Ok(Trial {
+        config,
+        outcome,
+        measurements,
+        vanilla,
+    })
 }
 
 /// The folder, or the first of `folder-2`, `folder-3` … that does not exist.
@@ -203,14 +218,31 @@ fn summarise(
 
 fn describe(summary: &Summary) -> String {
     let mut lines = vec![
-        format!("zero-shot, unseen scenes of 2–3 figures  {:.3}", summary.zero_shot_accuracy),
-        format!("linear probe, same scenes                {:.3}", summary.probe_accuracy),
-        format!("retrieved unseen utterance               {:.3}", summary.unseen_utterance_accuracy),
-        format!("faces only / postures only               {:.3} / {:.3}", summary.face_only_accuracy, summary.posture_only_accuracy),
-        format!("empty mask / figures erased (probe)      {:.3} / {:.3}", summary.empty_mask_accuracy, summary.erased_probe_accuracy),
+        format!(
+            "zero-shot, unseen scenes of 2–3 figures  {:.3}",
+            summary.zero_shot_accuracy
+        ),
+        format!(
+            "linear probe, same scenes                {:.3}",
+            summary.probe_accuracy
+        ),
+        format!(
+            "retrieved unseen utterance               {:.3}",
+            summary.unseen_utterance_accuracy
+        ),
+        format!(
+            "faces only / postures only               {:.3} / {:.3}",
+            summary.face_only_accuracy, summary.posture_only_accuracy
+        ),
+        format!(
+            "empty mask / figures erased (probe)      {:.3} / {:.3}",
+            summary.empty_mask_accuracy, summary.erased_probe_accuracy
+        ),
     ];
     if let Some(vanilla) = summary.zero_shot_accuracy_vanilla {
-        lines.push(format!("zero-shot without the human token        {vanilla:.3}"));
+        lines.push(format!(
+            "zero-shot without the human token        {vanilla:.3}"
+        ));
     }
     if let Some(second) = &summary.second_seed {
         let vanilla = second

@@ -20,11 +20,18 @@ const PAIRS: u64 = 8;
 
 /// The mask's bounding box.
 fn subject_box(mask: &GrayImage) -> Option<SubjectBox> {
-    let covered = mask.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] > 0);
+    let covered = mask
+        .enumerate_pixels()
+        .filter(|(_, _, pixel)| pixel.0[0] > 0);
     covered.fold(None, |found: Option<SubjectBox>, (x, y, _)| {
         let (x, y) = (x as f32, y as f32);
         Some(found.map_or(
-            SubjectBox { left: x, top: y, right: x + 1.0, bottom: y + 1.0 },
+            SubjectBox {
+                left: x,
+                top: y,
+                right: x + 1.0,
+                bottom: y + 1.0,
+            },
             |found| SubjectBox {
                 left: found.left.min(x),
                 top: found.top.min(y),
@@ -64,12 +71,18 @@ pub fn attention(
             .human
             .into_iter()
             .enumerate()
-            .map(|(layer, weights)| AttentionMap { layer: layer + 1, grid: summary.grid, weights })
+            .map(|(layer, weights)| AttentionMap {
+                layer: layer + 1,
+                grid: summary.grid,
+                weights,
+            })
             .collect();
         examples.push(AttentionExample {
             caption: sample.text,
             truth: sample.emotion.name().to_owned(),
-            prediction: scores.first().map_or(String::new(), |row| argmax(row).to_string()),
+            prediction: scores
+                .first()
+                .map_or(String::new(), |row| argmax(row).to_string()),
             frame: picture,
             subject: sample.clip.masks.get(peak).and_then(subject_box),
             layers,
@@ -107,7 +120,10 @@ pub fn reweighting(
         beta: config.loss.beta,
         anchor,
         captions: samples.iter().map(|sample| sample.text.clone()).collect(),
-        sentiments: samples.iter().map(|sample| argmax(&sample.sentiment).to_string()).collect(),
+        sentiments: samples
+            .iter()
+            .map(|sample| argmax(&sample.sentiment).to_string())
+            .collect(),
         frames: samples
             .iter()
             .filter_map(|sample| sample.clip.frames.get(sample.peak_frame).cloned())

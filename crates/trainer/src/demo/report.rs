@@ -27,7 +27,10 @@ pub fn build(
         .measurements
         .stages
         .iter()
-        .map(|(name, seconds)| Stage { name: name.clone(), seconds: *seconds })
+        .map(|(name, seconds)| Stage {
+            name: name.clone(),
+            seconds: *seconds,
+        })
         .collect();
     if let Some((vanilla, _)) = &trial.vanilla {
         stages.push(Stage {
@@ -35,16 +38,20 @@ pub fn build(
             seconds: vanilla.train_seconds,
         });
     }
-    stages.push(Stage { name: "everything".to_owned(), seconds: total_seconds });
+    stages.push(Stage {
+        name: "everything".to_owned(),
+        seconds: total_seconds,
+    });
     Ok(RunReport {
         title: "nano on the synthetic corpus".to_owned(),
         note: None,
         created: None,
         device: outcome.device.clone(),
         seed: outcome.seed,
-        command_line: std::env::args()
-            .skip(1)
-            .fold("cargo run -p trainer --release --".to_owned(), |line, part| line + " " + &part),
+        command_line: std::env::args().skip(1).fold(
+            "cargo run -p trainer --release --".to_owned(),
+            |line, part| line + " " + &part,
+        ),
         model: ModelSummary {
             preset: "nano".to_owned(),
             subject_encoding: match trial.config.model.vision.subject {
@@ -61,8 +68,10 @@ pub fn build(
             stages,
         },
         scores: scores(trial),
-        second_seed: second
-            .map(|trial| SecondSeed { seed: trial.outcome.seed, scores: scores(trial) }),
+        second_seed: second.map(|trial| SecondSeed {
+            seed: trial.outcome.seed,
+            scores: scores(trial),
+        }),
         chance: 1.0 / Emotion::COUNT as f64,
         test_clips: Some(TEST_CLIPS as u64),
         history: history(trial),
@@ -104,10 +113,20 @@ fn history(trial: &Trial) -> TrainingHistory {
         y: points.iter().map(|(_, value)| *value).collect(),
     };
     let losses = |outcome: &Outcome| {
-        outcome.history.losses.iter().map(|(step, loss, _)| (*step, *loss)).collect::<Vec<_>>()
+        outcome
+            .history
+            .losses
+            .iter()
+            .map(|(step, loss, _)| (*step, *loss))
+            .collect::<Vec<_>>()
     };
     let main = &trial.outcome;
-    let rates = main.history.losses.iter().map(|(step, _, rate)| (*step, *rate)).collect();
+    let rates = main
+        .history
+        .losses
+        .iter()
+        .map(|(step, _, rate)| (*step, *rate))
+        .collect();
     let mut loss = vec![named("SAP", losses(main))];
     let mut validation = vec![named("SAP", main.history.validation.clone())];
     if let Some((vanilla, _)) = &trial.vanilla {
@@ -136,9 +155,18 @@ fn confusion(measured: &Measurements) -> (ConfusionMatrix, Vec<ClassScores>) {
             let precision = right / predicted.max(1) as f64;
             let recall = right / support.max(1) as f64;
             let f1 = 2.0 * precision * recall / (precision + recall).max(f64::MIN_POSITIVE);
-            ClassScores { label: emotion.name().to_owned(), precision, recall, f1, support }
+            ClassScores {
+                label: emotion.name().to_owned(),
+                precision,
+                recall,
+                f1,
+                support,
+            }
         })
         .collect();
-    let labels = Emotion::ALL.iter().map(|emotion| emotion.name().to_owned()).collect();
+    let labels = Emotion::ALL
+        .iter()
+        .map(|emotion| emotion.name().to_owned())
+        .collect();
     (ConfusionMatrix { labels, counts }, classes)
 }

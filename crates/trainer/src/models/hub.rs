@@ -5,6 +5,7 @@
 //! checked: large files against the SHA-256 that the hub keeps them under.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,6 +21,8 @@ use crate::inputs::files::one_line;
 const SCHEME: &str = "hf://";
 /// Times that a broken download is continued within one run.
 const ATTEMPTS: u32 = 4;
+/// Silence after which a download is given up.
+const STALL: Duration = Duration::from_secs(60);
 /// Weights by preference: a model file of ours or Hugging Face's, then OpenCLIP's, then pickles.
 const WEIGHTS: [&str; 6] = [
     "model.safetensors",
@@ -97,7 +100,8 @@ impl Repository {
         if let Some(file) = self.file.clone() {
             return self.fetch(&file, context);
         }
-        let info = match self.handle().info() {
+        let handle = self.handle();
+        let info = match self.watched(|| 0, move || handle.info())? {
             Ok(info) => info,
             Err(error) => {
                 let cached = WEIGHTS.iter().find_map(|file| self.cached(file));
@@ -140,8 +144,8 @@ impl Repository {
     /// Bad input for a file or repository that does not exist; a connection that fails again and
     /// again; content that differs from its checksum.
     pub fn fetch(&mut self, file: &str, context: &Context) -> anyhow::Result<PathBuf> {
-        let handle = self.handle();
-        let metadata = match self.api.metadata(&handle.url(file)) {
+        let (api, url) = (self.api.clone(), self.handle().url(file));
+        let metadata = match self.watched(|| 0, move || api.metadata(&url))? {
             Ok(metadata) => metadata,
             Err(error) => {
                 let offline = !is_missing(&error);
@@ -164,7 +168,7 @@ impl Repository {
         let cache = self.cache.repo(self.repo.clone());
         let (known, blob) = (cache.pointer_path(commit).join(file), cache.blob_path(etag));
         if !known.is_file() {
-            self.download(&handle, file, &blob, metadata.size() as u64, context)?;
+            self.download(file, &blob, metadata.size() as u64, context)?;
         }
         if let Err(error) = check(&blob, etag, metadata.size() as u64) {
             // Both, or the next run would take the broken file for a whole one.
@@ -181,7 +185,6 @@ impl Repository {
 
     fn download(
         &self,
-        handle: &ApiRepo,
         file: &str,
         blob: &Path,
         size: u64,
@@ -198,8 +201,8 @@ impl Repository {
                 tracing::info!("{file}: going on at byte {have} of {size}");
             }
             let bar = context.progress(size, "download");
-            match handle.download_with_progress(file, DownloadBar(bar.clone())) {
-                Ok(_) => {
+            match self.attempt(file, &bar)? {
+                Ok(()) => {
                     bar.finish_and_clear();
                     return Ok(());
                 }
@@ -213,6 +216,42 @@ impl Repository {
             Some(error) => self.failed(Some(file), &error),
             None => anyhow::anyhow!("{}: not downloaded", self.reference),
         })
+    }
+
+    /// One download attempt.
+    fn attempt(&self, file: &str, bar: &ProgressBar) -> anyhow::Result<Result<(), ApiError>> {
+        let (handle, name, shown) = (self.handle(), file.to_owned(), DownloadBar(bar.clone()));
+        self.watched(
+            || bar.position(),
+            move || handle.download_with_progress(&name, shown).map(|_| ()),
+        )
+    }
+
+    /// Asks the hub and gives up after a long silence: its client waits for one without end. The
+    /// thread of a stalled request can't be stopped and ends with the program, so the run ends, too.
+    fn watched<T: Send + 'static>(
+        &self,
+        progress: impl Fn() -> u64,
+        ask: impl FnOnce() -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || {
+            // Nobody listens any more after a stall.
+            sender.send(ask()).ok();
+        });
+        let mut arrived = progress();
+        loop {
+            match receiver.recv_timeout(STALL) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Timeout) if progress() != arrived => arrived = progress(),
+                Err(_) => anyhow::bail!(
+                    "{}: nothing arrived for {} seconds; run the command again to go on where it \
+                     stopped",
+                    self.reference,
+                    STALL.as_secs()
+                ),
+            }
+        }
     }
 
     fn handle(&self) -> ApiRepo {

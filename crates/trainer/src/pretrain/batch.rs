@@ -7,15 +7,20 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
-use emotionclip::Clip;
-use emotionclip::preprocess::{Crops, Preprocess};
+use emotionclip::Emotion;
+use emotionclip::preprocess::{Crops, Preprocess, PreprocessedClip};
 use emotionclip::tokenizer::{ClipTokenizer, Truncation};
-use emotionclip_data::synthetic::{FigureCount, Sample, Split, SyntheticConfig, SyntheticCorpus};
+use emotionclip_data::synthetic::{
+    FigureCount, Sample, Split, SyntheticConfig, SyntheticCorpus, sentiment_logits, utterances,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
-use super::config::{CorpusConfig, FrameSelection, RunConfig, Stage};
+use super::config::{CorpusConfig, RunConfig, Stage, StageInput};
+use super::validation::argmax;
 
 /// One step's pairs on the host.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// `[B, T, 3, S, S]`.
     pub frames: Vec<f32>,
@@ -23,6 +28,8 @@ pub struct Batch {
     pub masks: Vec<f32>,
     /// Token ids, `B` rows of the context length.
     pub tokens: Vec<Vec<u32>>,
+    /// Token ids of the partners in a stage of utterances; else empty.
+    pub partners: Vec<Vec<u32>>,
     /// `[B, 7]`.
     pub sentiment: Vec<f32>,
     /// Frames a clip, `T`.
@@ -37,7 +44,9 @@ pub fn open_corpus(
     split: Split,
     figures: FigureCount,
 ) -> anyhow::Result<SyntheticCorpus> {
-    let CorpusConfig::Synthetic { seed, restraint, .. } = config.corpus;
+    let CorpusConfig::Synthetic {
+        seed, restraint, ..
+    } = config.corpus;
     let synthetic = SyntheticConfig {
         size: u32::try_from(config.model.vision.image_size).unwrap_or(u32::MAX),
         frames: config.model.temporal.frames,
@@ -71,7 +80,12 @@ impl BatchMaker {
             .iter()
             .map(|stage| open_corpus(config, Split::Train, stage.figures))
             .collect::<anyhow::Result<_>>()?;
-        Ok(Self { config: config.clone(), corpora, tokenizer, preprocess })
+        Ok(Self {
+            config: config.clone(),
+            corpora,
+            tokenizer,
+            preprocess,
+        })
     }
 
     /// The batch of a step, counted over the whole run; a pure function of it, so a resumed run
@@ -80,12 +94,13 @@ impl BatchMaker {
         let (stage, corpus, first) = self.locate(step);
         let samples = (0..stage.batch_size).map(|offset| {
             let index = (first + offset) as u64;
-            match stage.frames {
-                FrameSelection::Peak => corpus.sample_peak(index),
-                FrameSelection::Clip => corpus.sample(index),
+            match stage.input {
+                StageInput::Utterances => Ok(self.words(corpus, index)),
+                StageInput::Peak => self.pair(corpus.sample_peak(index)),
+                StageInput::Clip => self.pair(corpus.sample(index)),
             }
         });
-        self.assemble(samples.collect())
+        Ok(assemble(samples.collect::<anyhow::Result<_>>()?))
     }
 
     /// The stage of a step, its corpus, and the index of the step's first sample in the stream.
@@ -95,7 +110,11 @@ impl BatchMaker {
         let last = self.config.stages.len() - 1;
         for (index, stage) in self.config.stages.iter().enumerate() {
             if remaining < stage.steps || index == last {
-                return (stage, &self.corpora[index], sample + remaining * stage.batch_size);
+                return (
+                    stage,
+                    &self.corpora[index],
+                    sample + remaining * stage.batch_size,
+                );
             }
             remaining -= stage.steps;
             sample += stage.steps * stage.batch_size;
@@ -103,31 +122,55 @@ impl BatchMaker {
         (&self.config.stages[0], &self.corpora[0], 0)
     }
 
-    fn assemble(&self, samples: Vec<Sample>) -> anyhow::Result<Batch> {
-        let mut batch = Batch {
-            frames: Vec::new(),
-            masks: Vec::new(),
-            tokens: Vec::with_capacity(samples.len()),
-            sentiment: Vec::with_capacity(samples.len() * 7),
-            frame_count: 0,
-            size: 0,
-        };
-        for sample in samples {
-            let (frames, masks, frame_count, size) = self.prepare(&sample.clip)?;
-            batch.frames.extend_from_slice(&frames);
-            batch.masks.extend_from_slice(&masks);
-            batch.frame_count = frame_count;
-            batch.size = size;
-            batch.tokens.push(self.tokenizer.encode(&sample.text, Truncation::KeepEot));
-            batch.sentiment.extend_from_slice(&sample.sentiment);
-        }
-        Ok(batch)
+    fn pair(&self, sample: Sample) -> anyhow::Result<Pair> {
+        let clip = self.preprocess.clip(&sample.clip, &Crops::Centre)?;
+        Ok(Pair {
+            clip: Some(clip),
+            tokens: self.tokenizer.encode(&sample.text, Truncation::KeepEot),
+            partner: None,
+            sentiment: sample.sentiment,
+        })
     }
 
-    fn prepare(&self, clip: &Clip) -> anyhow::Result<(Vec<f32>, Vec<f32>, usize, usize)> {
-        let prepared = self.preprocess.clip(clip, &Crops::Centre)?;
-        Ok((prepared.frames, prepared.masks, prepared.frame_count, prepared.size))
+    /// An utterance and another one of the same dominant sentiment.
+    fn words(&self, corpus: &SyntheticCorpus, index: u64) -> Pair {
+        let text = corpus.text(index);
+        let sentiment = sentiment_logits(text, corpus.scene(index).emotion());
+        let alike = utterances(Split::Train, argmax(&sentiment));
+        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        rng.set_stream(index);
+        let partner = &alike[rng.random_range(0..alike.len())];
+        Pair {
+            clip: None,
+            tokens: self.tokenizer.encode(text, Truncation::KeepEot),
+            partner: Some(self.tokenizer.encode(partner, Truncation::KeepEot)),
+            sentiment,
+        }
     }
+}
+
+/// One utterance and what it is paired with.
+struct Pair {
+    clip: Option<PreprocessedClip>,
+    tokens: Vec<u32>,
+    partner: Option<Vec<u32>>,
+    sentiment: [f32; Emotion::COUNT],
+}
+
+fn assemble(pairs: Vec<Pair>) -> Batch {
+    let mut batch = Batch::default();
+    for pair in pairs {
+        if let Some(clip) = pair.clip {
+            batch.frames.extend_from_slice(&clip.frames);
+            batch.masks.extend_from_slice(&clip.masks);
+            batch.frame_count = clip.frame_count;
+            batch.size = clip.size;
+        }
+        batch.partners.extend(pair.partner);
+        batch.tokens.push(pair.tokens);
+        batch.sentiment.extend_from_slice(&pair.sentiment);
+    }
+    batch
 }
 
 /// Worker threads that keep a few batches ready, in order.

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use burn::tensor::Device;
 use bytes::Bytes;
+use emotionclip::Pretrained;
 use emotionclip::checkpoint::{self, write_safetensors};
 use emotionclip::optim::AdamW;
-use emotionclip::Pretrained;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{OrBadInput, bad_input};
@@ -41,7 +41,10 @@ pub struct CheckpointFolder {
 impl CheckpointFolder {
     /// The checkpoints of the run in `run`; the newest `keep` are kept.
     pub fn new(run: &Path, keep: usize) -> Self {
-        Self { folder: run.join("checkpoints"), keep: keep.max(1) }
+        Self {
+            folder: run.join("checkpoints"),
+            keep: keep.max(1),
+        }
     }
 
     /// The newest checkpoint, if there is one.
@@ -54,7 +57,8 @@ impl CheckpointFolder {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.folder).with_context(|| self.folder.display().to_string())?
+        for entry in
+            fs::read_dir(&self.folder).with_context(|| self.folder.display().to_string())?
         {
             let path = entry?.path();
             let step = path
@@ -150,7 +154,9 @@ pub struct Restored {
 pub fn load(folder: &Path, device: &Device) -> anyhow::Result<Restored> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read(&path).or_bad_input(path.display()).map(|bytes| (path, bytes))
+        fs::read(&path)
+            .or_bad_input(path.display())
+            .map(|bytes| (path, bytes))
     };
     let (path, bytes) = read(STATE)?;
     let state = serde_json::from_slice(&bytes).or_bad_input(path.display())?;
@@ -161,6 +167,9 @@ pub fn load(folder: &Path, device: &Device) -> anyhow::Result<Restored> {
     let (path, bytes) = read(OPTIMIZER)?;
     let moments = checkpoint::read(Bytes::from(bytes), &path.display().to_string())
         .map_err(|error| bad_input(error.to_string()))?;
-    Ok(Restored { pretrained, state, moments })
+    Ok(Restored {
+        pretrained,
+        state,
+        moments,
+    })
 }
-

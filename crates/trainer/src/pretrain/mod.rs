@@ -97,7 +97,9 @@ impl Overrides {
     pub fn apply(&self, config: &mut RunConfig) -> anyhow::Result<()> {
         if let Some(seed) = self.seed {
             config.seed = seed;
-            let config::CorpusConfig::Synthetic { seed: corpus_seed, .. } = &mut config.corpus;
+            let config::CorpusConfig::Synthetic {
+                seed: corpus_seed, ..
+            } = &mut config.corpus;
             *corpus_seed = seed;
         }
         if let Some(start_from) = &self.start_from {

@@ -115,11 +115,19 @@ impl Run {
                         path.display()
                     )));
                 }
-                tracing::info!("resuming {} at step {}", folder.display(), restored.state.step);
+                tracing::info!(
+                    "resuming {} at step {}",
+                    folder.display(),
+                    restored.state.step
+                );
                 (restored.pretrained, restored.state, Some(restored.moments))
             }
             None => {
-                let state = RunState { step: 0, train_seconds: 0.0, clips: 0 };
+                let state = RunState {
+                    step: 0,
+                    train_seconds: 0.0,
+                    clips: 0,
+                };
                 (fresh(&config, &autodiff)?, state, None)
             }
         };
@@ -187,18 +195,30 @@ impl Run {
             let rate = rates.frame_rest.learning_rate;
             let scale = self.logit_scale();
             history.losses.push((self.state.step, loss, rate));
-            log.step(self.state.step, loss, rate, scale, data_wait, step_started.elapsed())?;
+            log.step(
+                self.state.step,
+                loss,
+                rate,
+                scale,
+                data_wait,
+                step_started.elapsed(),
+            )?;
             show(&bar, stage, loss, &self.state, waited, started.elapsed());
             let every = self.config.validate_every_steps;
             if every > 0 && self.state.step % every == 0 && self.state.step < total {
                 let accuracy = self.validate(&validation)?;
                 history.validation.push((self.state.step, accuracy));
                 log.validation(self.state.step, accuracy)?;
-                bar.println(format!("step {}: validation accuracy {accuracy:.3}", self.state.step));
+                bar.println(format!(
+                    "step {}: validation accuracy {accuracy:.3}",
+                    self.state.step
+                ));
             }
             let stop = interrupted.load(Ordering::SeqCst);
             if stop || self.checkpoint_due(saved_at) {
-                let path = self.checkpoints.save(&self.state, &self.pretrained, &self.optimizer)?;
+                let path = self
+                    .checkpoints
+                    .save(&self.state, &self.pretrained, &self.optimizer)?;
                 saved_at = Instant::now();
                 if stop {
                     bar.abandon();
@@ -212,10 +232,13 @@ impl Run {
         }
         bar.finish_and_clear();
         let validation_accuracy = self.validate(&validation)?;
-        history.validation.push((self.state.step, validation_accuracy));
+        history
+            .validation
+            .push((self.state.step, validation_accuracy));
         log.validation(self.state.step, validation_accuracy)?;
         log.finish()?;
-        self.checkpoints.save(&self.state, &self.pretrained, &self.optimizer)?;
+        self.checkpoints
+            .save(&self.state, &self.pretrained, &self.optimizer)?;
         self.outcome(history, validation_accuracy)
     }
 
@@ -227,10 +250,19 @@ impl Run {
     ) -> anyhow::Result<f64> {
         let autodiff = self.device.device.clone().autodiff();
         // Dropout of a step depends on the step alone, so a resumed run repeats it.
-        self.device.device.seed(self.config.seed ^ ((self.state.step as u64) << 20));
+        self.device
+            .device
+            .seed(self.config.seed ^ ((self.state.step as u64) << 20));
         let model = self.pretrained.model.clone();
-        let (model, loss) =
-            train_step(&self.config, stage, rates, model, &mut self.optimizer, batch, &autodiff);
+        let (model, loss) = train_step(
+            &self.config,
+            stage,
+            rates,
+            model,
+            &mut self.optimizer,
+            batch,
+            &autodiff,
+        );
         self.pretrained.model = model;
         Ok(loss)
     }
@@ -247,8 +279,13 @@ impl Run {
         if loss.is_finite() && !(settled && loss > EXPLODED * guessing) {
             return Ok(());
         }
-        let diagnosis =
-            diagnose(&self.pretrained.model, rates, self.state.step + 1, loss, recent);
+        let diagnosis = diagnose(
+            &self.pretrained.model,
+            rates,
+            self.state.step + 1,
+            loss,
+            recent,
+        );
         let good = match self.checkpoints.latest()? {
             Some(path) => format!("the last good checkpoint is {}", path.display()),
             None => "no checkpoint was written yet".to_owned(),
@@ -257,7 +294,14 @@ impl Run {
     }
 
     fn logit_scale(&self) -> f64 {
-        f64::from(self.pretrained.model.logit_scale.val().inner().into_scalar::<f32>())
+        f64::from(
+            self.pretrained
+                .model
+                .logit_scale
+                .val()
+                .inner()
+                .into_scalar::<f32>(),
+        )
     }
 
     fn checkpoint_due(&self, saved_at: Instant) -> bool {
@@ -270,11 +314,19 @@ impl Run {
 
     /// The model without autodiff or dropout.
     fn inference(&self) -> Pretrained {
-        Pretrained { model: self.pretrained.model.valid(), ..self.pretrained.clone() }
+        Pretrained {
+            model: self.pretrained.model.valid(),
+            ..self.pretrained.clone()
+        }
     }
 
     fn validate(&self, corpus: &SyntheticCorpus) -> anyhow::Result<f64> {
-        Ok(accuracy(&classify(&self.inference(), corpus, VALIDATION_CLIPS, |_| {})?))
+        Ok(accuracy(&classify(
+            &self.inference(),
+            corpus,
+            VALIDATION_CLIPS,
+            |_| {},
+        )?))
     }
 
     fn outcome(&self, history: History, validation_accuracy: f64) -> anyhow::Result<Outcome> {
@@ -431,7 +483,8 @@ impl MetricLog {
     }
 
     fn validation(&mut self, step: usize, accuracy: f64) -> anyhow::Result<()> {
-        self.lines.append(&json!({ "step": step, "validation_accuracy": accuracy }))?;
+        self.lines
+            .append(&json!({ "step": step, "validation_accuracy": accuracy }))?;
         let scalars = [("validation/zero_shot_accuracy", accuracy)];
         Ok(self.events.scalars(step as u64, &scalars)?)
     }

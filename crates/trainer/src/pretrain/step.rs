@@ -8,7 +8,7 @@ use emotionclip::parameters::to_state_dict;
 use emotionclip::pretrained::token_tensor;
 
 use super::batch::Batch;
-use super::config::{FrameSelection, RunConfig, Stage};
+use super::config::{RunConfig, Stage, StageInput};
 
 /// A batch on the device.
 struct DeviceBatch {
@@ -21,7 +21,10 @@ impl DeviceBatch {
         let (count, time, size) = (batch.tokens.len(), batch.frame_count, batch.size);
         let frames = TensorData::new(batch.frames, [count, time, 3, size, size]);
         let masks = TensorData::new(batch.masks, [count, time, size, size]);
-        Self { frames: Tensor::from_data(frames, device), masks: Tensor::from_data(masks, device) }
+        Self {
+            frames: Tensor::from_data(frames, device),
+            masks: Tensor::from_data(masks, device),
+        }
     }
 }
 
@@ -40,7 +43,9 @@ pub fn scheduled_rates(config: &RunConfig, stage: &Stage, step_in_stage: usize) 
     ] {
         let base = rate.learning_rate * stage.rate_factor;
         rate.learning_rate =
-            stage.schedule.learning_rate(base, step_in_stage, steps_per_epoch, stage.steps);
+            stage
+                .schedule
+                .learning_rate(base, step_in_stage, steps_per_epoch, stage.steps);
     }
     rates
 }
@@ -57,12 +62,15 @@ pub fn train_step(
 ) -> (EmotionClip, f64) {
     let tokens = token_tensor(&batch.tokens, device);
     let count = batch.tokens.len();
-    let sentiment =
-        Tensor::from_data(TensorData::new(batch.sentiment.clone(), [count, 7]), device);
-    let inputs = DeviceBatch::new(batch, device);
-    let video = match stage.frames {
-        FrameSelection::Clip => model.encode_video(inputs.frames, inputs.masks),
-        FrameSelection::Peak => {
+    let sentiment = Tensor::from_data(TensorData::new(batch.sentiment.clone(), [count, 7]), device);
+    let video = match stage.input {
+        StageInput::Utterances => model.encode_text(token_tensor(&batch.partners, device)),
+        StageInput::Clip => {
+            let inputs = DeviceBatch::new(batch, device);
+            model.encode_video(inputs.frames, inputs.masks)
+        }
+        StageInput::Peak => {
+            let inputs = DeviceBatch::new(batch, device);
             let [count, _, channels, height, width] = inputs.frames.dims();
             model.encode_frames(
                 inputs.frames.reshape([count, channels, height, width]),
@@ -71,14 +79,20 @@ pub fn train_step(
         }
     };
     let text = l2_normalize(model.encode_text(tokens));
-    let loss =
-        config.loss.loss(l2_normalize(video), text, model.similarity_scale(), sentiment);
+    let loss = config.loss.loss(
+        l2_normalize(video),
+        text,
+        model.similarity_scale(),
+        sentiment,
+    );
     let mut gradients = loss.backward();
     let value = loss.inner().into_scalar::<f32>();
     if !value.is_finite() {
         return (model, f64::from(value));
     }
-    let model = optimizer.step(rates, model, &mut gradients).clamp_logit_scale();
+    let model = optimizer
+        .step(rates, model, &mut gradients)
+        .clamp_logit_scale();
     (model, f64::from(value))
 }
 
@@ -110,7 +124,11 @@ pub fn diagnose(
             lines.push(if broken.is_empty() {
                 "all parameters are still finite: the forward pass overflowed".to_owned()
             } else {
-                format!("{} parameters are not finite: {}", broken.len(), broken.join(", "))
+                format!(
+                    "{} parameters are not finite: {}",
+                    broken.len(),
+                    broken.join(", ")
+                )
             });
         }
         Err(error) => lines.push(format!("parameters could not be read: {error}")),

@@ -53,8 +53,9 @@ pub fn embed_corpus(
     let mut parts = Vec::new();
     for start in (0..count).step_by(BATCH) {
         let end = count.min(start + BATCH);
-        let clips: Vec<Clip> =
-            (start..end).map(|index| corpus.sample(index as u64).clip).collect();
+        let clips: Vec<Clip> = (start..end)
+            .map(|index| corpus.sample(index as u64).clip)
+            .collect();
         parts.push(pretrained.embed_clips(&clips)?);
         tick(end - start);
     }
@@ -77,6 +78,9 @@ pub fn classify(
 
 /// Share of right answers.
 pub fn accuracy(readings: &[(Emotion, [f32; 7])]) -> f64 {
-    let right = readings.iter().filter(|(truth, scores)| argmax(scores) == *truth).count();
+    let right = readings
+        .iter()
+        .filter(|(truth, scores)| argmax(scores) == *truth)
+        .count();
     right as f64 / readings.len().max(1) as f64
 }
