@@ -223,7 +223,7 @@ fn predict_writes_every_output_for_a_folder_of_frames() {
 }
 
 #[test]
-fn predict_reads_a_video() {
+fn predict_needs_ffmpeg_for_a_video() {
     let (_folder, sandbox) = sandbox();
     let video = sandbox.path("video.mp4");
     let made = std::process::Command::new("ffmpeg")

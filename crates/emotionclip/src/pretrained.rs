@@ -328,7 +328,8 @@ pub fn token_tensor(rows: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
     Tensor::from_data(TensorData::new(ids, [rows.len(), length]), device)
 }
 
-#[cfg(all(test, feature = "bundled-merges"))]
+#[cfg(test)]
+#[cfg(feature = "bundled-merges")]
 mod tests {
     use super::*;
 

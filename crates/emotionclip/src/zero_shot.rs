@@ -108,7 +108,8 @@ fn ensemble(embeddings: Tensor<2>, counts: &[usize]) -> Tensor<2> {
     l2_normalize(Tensor::cat(means, 0))
 }
 
-#[cfg(all(test, feature = "bundled-merges"))]
+#[cfg(test)]
+#[cfg(feature = "bundled-merges")]
 mod tests {
     use super::*;
     use crate::config::EmotionClipConfig;

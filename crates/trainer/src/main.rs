@@ -20,7 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   trainer                                        # the embedded run, report in runs/nano/
   trainer --compare vanilla --second-seed 7      # beside a model that can't know the subject
-  trainer predict --input clip.mp4 --report readings.html
+  trainer predict clip.mp4 --report readings.html
   trainer pretrain --run runs/mine --resume";
 
 /// Pre-train, probe and query EmotionCLIP.
@@ -81,6 +81,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .without_time()
         .with_target(false)
         .init();

@@ -155,6 +155,13 @@ fn check_dependencies(workspace: &Workspace, _: &[&Stage]) -> Result<Vec<String>
 /// cargo-nextest where it is installed, `cargo test` elsewhere; documentation tests in both cases.
 fn run_tests(workspace: &Workspace, _: &[&Stage]) -> Result<Vec<String>> {
     let has_ffmpeg = Tool::Ffmpeg.is_present(workspace);
+    // The command-line tests run the program itself, which a test build of other packages leaves
+    // out. Binaries and tests in one call resolve to one set of features, so nothing builds twice.
+    process::run(
+        workspace
+            .cargo("build")
+            .args(["--workspace", "--bins", "--tests"]),
+    )?;
     let tests = if process::succeeds(workspace.cargo("nextest").arg("--version")) {
         let mut command = workspace.cargo("nextest");
         command.args(["run", "--workspace", "--no-fail-fast"]);

@@ -229,9 +229,9 @@ fn wavy(from: Point, to: Point, sag: f32, wave: f32) -> Option<Path> {
         let x = from.0 + (to.0 - from.0) * place;
         let y = from.1 + (to.1 - from.1) * place + bow + ripple;
         if step == 0 {
-            path.move_to(x, y)
+            path.move_to(x, y);
         } else {
-            path.line_to(x, y)
+            path.line_to(x, y);
         }
     }
     path.finish()

@@ -114,11 +114,7 @@ impl RawTensor {
     /// # Errors
     /// As [`RawTensor::new`].
     pub fn from_f32(shape: Vec<usize>, values: &[f32]) -> Result<Self, CheckpointError> {
-        Self::new(
-            Dtype::F32,
-            shape,
-            encode(values, |value| value.to_le_bytes()),
-        )
+        Self::new(Dtype::F32, shape, encode(values, f32::to_le_bytes))
     }
 
     /// An i64 tensor, the type of position ids.
@@ -126,11 +122,7 @@ impl RawTensor {
     /// # Errors
     /// As [`RawTensor::new`].
     pub fn from_i64(shape: Vec<usize>, values: &[i64]) -> Result<Self, CheckpointError> {
-        Self::new(
-            Dtype::I64,
-            shape,
-            encode(values, |value| value.to_le_bytes()),
-        )
+        Self::new(Dtype::I64, shape, encode(values, i64::to_le_bytes))
     }
 
     /// Element type.
@@ -180,7 +172,7 @@ impl RawTensor {
         if self.dtype == Dtype::F32 {
             return self;
         }
-        let bytes = encode(&self.to_f32(), |value| value.to_le_bytes());
+        let bytes = encode(&self.to_f32(), f32::to_le_bytes);
         Self {
             dtype: Dtype::F32,
             shape: self.shape,

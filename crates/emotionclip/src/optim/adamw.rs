@@ -11,7 +11,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::{GroupRates, ParameterGroup};
+use super::{GroupRates, ParameterGradients, ParameterGroup};
 use crate::checkpoint::{CheckpointError, RawTensor, StateDict};
 use crate::model::EmotionClip;
 use crate::parameters::{ParameterInfo, parameters};
@@ -86,6 +86,18 @@ impl AdamW {
         rates: &GroupRates,
         model: EmotionClip,
         gradients: &mut Gradients,
+    ) -> EmotionClip {
+        let gradients = ParameterGradients::take(gradients, &model);
+        self.step_with(rates, model, gradients)
+    }
+
+    /// As [`step`](Self::step), with gradients gathered from several backward passes.
+    #[must_use]
+    pub fn step_with(
+        &mut self,
+        rates: &GroupRates,
+        model: EmotionClip,
+        gradients: ParameterGradients,
     ) -> EmotionClip {
         model.map(&mut Updater {
             optimizer: self,
@@ -171,7 +183,7 @@ impl AdamW {
 struct Updater<'a> {
     optimizer: &'a mut AdamW,
     rates: &'a GroupRates,
-    gradients: &'a mut Gradients,
+    gradients: ParameterGradients,
 }
 
 impl ModuleMapper for Updater<'_> {
@@ -179,7 +191,7 @@ impl ModuleMapper for Updater<'_> {
         let Some((key, group)) = self.optimizer.groups.get(&param.id).cloned() else {
             return param;
         };
-        let Some(gradient) = param.val().grad_remove(self.gradients) else {
+        let Some(gradient) = self.gradients.remove(param.id) else {
             return param;
         };
         let AdamWConfig {
@@ -188,9 +200,6 @@ impl ModuleMapper for Updater<'_> {
             epsilon,
         } = self.optimizer.config;
         let rate = self.rates.rate(group);
-        let shape = gradient.dims();
-        let count = shape.iter().product::<usize>();
-        let gradient = gradient.reshape([count]);
         let moments = self.optimizer.moments.remove(&key);
         let (first, second, steps) = match moments {
             Some(Moments {
@@ -223,6 +232,7 @@ impl ModuleMapper for Updater<'_> {
         let keep = 1.0 - rate.learning_rate * rate.weight_decay;
         param.map(|tensor| {
             let require_grad = tensor.is_require_grad();
+            let shape = tensor.dims();
             let decayed = tensor.inner() * keep;
             Tensor::from_inner(decayed - update.reshape(shape)).set_require_grad(require_grad)
         })

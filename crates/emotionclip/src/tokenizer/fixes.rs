@@ -118,6 +118,10 @@ fn straight_quote(c: char) -> Option<char> {
 }
 
 /// The escapes that colour text in a terminal.
+#[expect(
+    clippy::expect_used,
+    reason = "a constant pattern, compiled by every test"
+)]
 static TERMINAL_ESCAPE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\x1B\[[\d;]*[a-zA-Z]").expect("the pattern is a constant"));
 

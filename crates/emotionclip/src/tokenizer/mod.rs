@@ -159,7 +159,8 @@ impl ClipTokenizer {
     }
 }
 
-#[cfg(all(test, feature = "bundled-merges"))]
+#[cfg(test)]
+#[cfg(feature = "bundled-merges")]
 mod tests {
     use super::*;
 

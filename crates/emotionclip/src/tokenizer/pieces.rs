@@ -9,6 +9,10 @@ use super::SpecialTokens;
 pub(super) struct PieceSplitter(Regex);
 
 impl PieceSplitter {
+    #[expect(
+        clippy::expect_used,
+        reason = "a constant pattern, compiled by every test"
+    )]
     pub(super) fn new(specials: SpecialTokens) -> Self {
         // The reference ignores case in the whole pattern. On lower-cased text that shows in two
         // places: the long s, which matches an s of the literals, and U+0345, a mark whose upper

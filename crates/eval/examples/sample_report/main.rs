@@ -28,7 +28,7 @@ const NOTE: &str =
 fn main() -> std::io::Result<()> {
     let folder = std::env::args_os()
         .nth(1)
-        .map_or_else(std::env::temp_dir, PathBuf::from);
+        .map_or_else(|| PathBuf::from("target/sample_report"), PathBuf::from);
     std::fs::create_dir_all(&folder)?;
     let (times, values) = readings();
     let files = [

@@ -41,7 +41,7 @@ HF_ENDPOINT names another hub.";
 #[command(after_help = EXAMPLES)]
 #[group(skip)]
 pub struct ImportArgs {
-    /// Checkpoint file, or hf://owner/name[@rev][/file]
+    /// Checkpoint file, or `hf://owner/name[@rev][/file]`
     #[arg(value_name = "CHECKPOINT")]
     source: String,
     /// Model file to write

@@ -27,7 +27,7 @@ Reads every container that `import` reads, and web bundles; nothing in a pickle 
 #[command(after_help = EXAMPLES)]
 #[group(skip)]
 pub struct InspectArgs {
-    /// Checkpoint or model file, web bundle, or hf://owner/name[@rev][/file]
+    /// Checkpoint or model file, web bundle, or `hf://owner/name[@rev][/file]`
     #[arg(value_name = "CHECKPOINT")]
     source: String,
     /// Leave the table of tensors out

@@ -22,7 +22,7 @@ const WEIGHTS: &str = "model.safetensors";
 /// The option that names a model.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ModelArgs {
-    /// Model file or folder, web bundle, or hf://owner/name[@rev][/file]; default: built-in nano
+    /// Model file or folder, web bundle, or `hf://owner/name[@rev][/file]`; default: built-in nano
     ///
     /// A model file is what `import`, `export` and `pretrain` write.
     #[arg(long, value_name = "MODEL")]

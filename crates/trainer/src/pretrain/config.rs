@@ -116,6 +116,9 @@ pub struct Stage {
     pub input: StageInput,
     /// Figures a scene.
     pub figures: FigureCount,
+    /// Whether the text encoder stays as it is in this stage, which saves its backward pass.
+    #[serde(default)]
+    pub freeze_text: bool,
     /// Pairs a step.
     pub batch_size: usize,
     /// Steps.
@@ -134,18 +137,20 @@ impl RunConfig {
     /// expressions from single frames of single figures, which cost a fraction of a clip; then whose
     /// expression counts; at last the temporal encoder joins on clips.
     pub fn nano() -> Self {
-        let stage = |name: &str, input, figures, batch_size, steps, rate_factor| Stage {
-            name: name.to_owned(),
-            input,
-            figures,
-            batch_size,
-            steps,
-            rate_factor,
-            schedule: Schedule::Cosine {
-                warmup_steps: steps / 20,
-                final_fraction: 0.1,
-            },
-        };
+        let stage =
+            |name: &str, input, figures, freeze_text, batch_size, steps, rate_factor| Stage {
+                name: name.to_owned(),
+                input,
+                figures,
+                freeze_text,
+                batch_size,
+                steps,
+                rate_factor,
+                schedule: Schedule::Cosine {
+                    warmup_steps: steps / 20,
+                    final_fraction: 0.1,
+                },
+            };
         Self {
             seed: 2022,
             start_from: None,
@@ -173,6 +178,7 @@ impl RunConfig {
                     "words",
                     StageInput::Utterances,
                     FigureCount::Single,
+                    false,
                     64,
                     150,
                     0.5,
@@ -181,6 +187,7 @@ impl RunConfig {
                     "one figure",
                     StageInput::Peak,
                     FigureCount::Single,
+                    true,
                     32,
                     700,
                     1.0,
@@ -189,11 +196,20 @@ impl RunConfig {
                     "figures",
                     StageInput::Peak,
                     FigureCount::Mixed,
+                    true,
                     32,
-                    1500,
+                    2600,
                     1.0,
                 ),
-                stage("clips", StageInput::Clip, FigureCount::Mixed, 32, 120, 0.3),
+                stage(
+                    "clips",
+                    StageInput::Clip,
+                    FigureCount::Mixed,
+                    true,
+                    32,
+                    120,
+                    0.3,
+                ),
             ],
             model: EmotionClipConfig::nano(),
         }
@@ -220,6 +236,7 @@ impl RunConfig {
             name: "clips".to_owned(),
             input: StageInput::Clip,
             figures: FigureCount::Mixed,
+            freeze_text: false,
             batch_size,
             steps: 25 * (epoch_clips / batch_size),
             rate_factor: 1.0,

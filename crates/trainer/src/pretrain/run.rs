@@ -20,9 +20,9 @@ use serde_json::json;
 
 use super::batch::{BatchMaker, Prefetcher, open_corpus};
 use super::checkpoint::{CheckpointFolder, RunState, load};
-use super::config::{RunConfig, Stage, TowerMode};
+use super::config::{RunConfig, Stage, StageInput, TowerMode};
 use super::step::{diagnose, scheduled_rates, train_step};
-use super::validation::{accuracy, classify};
+use super::validation::{accuracy, classify, classify_frames};
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
 
@@ -205,8 +205,8 @@ impl Run {
             )?;
             show(&bar, stage, loss, &self.state, waited, started.elapsed());
             let every = self.config.validate_every_steps;
-            if every > 0 && self.state.step % every == 0 && self.state.step < total {
-                let accuracy = self.validate(&validation)?;
+            if every > 0 && self.state.step.is_multiple_of(every) && self.state.step < total {
+                let accuracy = self.validate(&validation, stage.input)?;
                 history.validation.push((self.state.step, accuracy));
                 log.validation(self.state.step, accuracy)?;
                 bar.println(format!(
@@ -231,7 +231,7 @@ impl Run {
             }
         }
         bar.finish_and_clear();
-        let validation_accuracy = self.validate(&validation)?;
+        let validation_accuracy = self.validate(&validation, StageInput::Clip)?;
         history
             .validation
             .push((self.state.step, validation_accuracy));
@@ -260,7 +260,7 @@ impl Run {
             rates,
             model,
             &mut self.optimizer,
-            batch,
+            &batch,
             &autodiff,
         );
         self.pretrained.model = model;
@@ -306,7 +306,7 @@ impl Run {
 
     fn checkpoint_due(&self, saved_at: Instant) -> bool {
         let policy = self.config.checkpoints;
-        let by_steps = policy.every_steps > 0 && self.state.step % policy.every_steps == 0;
+        let by_steps = policy.every_steps > 0 && self.state.step.is_multiple_of(policy.every_steps);
         let by_time = policy.every_minutes > 0.0
             && saved_at.elapsed().as_secs_f64() > policy.every_minutes * 60.0;
         (by_steps || by_time) && self.state.step < self.config.total_steps()
@@ -320,13 +320,16 @@ impl Run {
         }
     }
 
-    fn validate(&self, corpus: &SyntheticCorpus) -> anyhow::Result<f64> {
-        Ok(accuracy(&classify(
-            &self.inference(),
-            corpus,
-            VALIDATION_CLIPS,
-            |_| {},
-        )?))
+    /// Accuracy of what the stage trains: clips, or single frames before there are clips.
+    fn validate(&self, corpus: &SyntheticCorpus, input: StageInput) -> anyhow::Result<f64> {
+        let pretrained = self.inference();
+        let readings = match input {
+            StageInput::Clip => classify(&pretrained, corpus, VALIDATION_CLIPS, |_| {})?,
+            StageInput::Utterances | StageInput::Peak => {
+                classify_frames(&pretrained, corpus, VALIDATION_CLIPS)?
+            }
+        };
+        Ok(accuracy(&readings))
     }
 
     fn outcome(&self, history: History, validation_accuracy: f64) -> anyhow::Result<Outcome> {

@@ -1,31 +1,86 @@
 //! One optimisation step, and what is said when it fails.
 
+use burn::module::Module as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use emotionclip::EmotionClip;
 use emotionclip::model::l2_normalize;
-use emotionclip::optim::{AdamW, GroupRates, ParameterGroup};
+use emotionclip::optim::{AdamW, GroupRates, ParameterGradients, ParameterGroup};
 use emotionclip::parameters::to_state_dict;
 use emotionclip::pretrained::token_tensor;
+use emotionclip::vision::VisionTransformer;
 
 use super::batch::Batch;
 use super::config::{RunConfig, Stage, StageInput};
 
-/// A batch on the device.
-struct DeviceBatch {
-    frames: Tensor<5>,
-    masks: Tensor<4>,
+/// Threads that encode frames side by side. A constant, not the number of cores: gradients are
+/// summed in the order of the shards, so a run gives the same numbers on any machine. Burn's CPU
+/// engine keeps little more than one core busy at the sizes of `nano`.
+const SHARDS: usize = 2;
+
+/// A shard's encoder, a copy with a graph of its own, and its features with that graph.
+struct Shard {
+    encoder: VisionTransformer,
+    features: Tensor<2>,
 }
 
-impl DeviceBatch {
-    fn new(batch: Batch, device: &Device) -> Self {
-        let (count, time, size) = (batch.tokens.len(), batch.frame_count, batch.size);
-        let frames = TensorData::new(batch.frames, [count, time, 3, size, size]);
-        let masks = TensorData::new(batch.masks, [count, time, size, size]);
-        Self {
-            frames: Tensor::from_data(frames, device),
-            masks: Tensor::from_data(masks, device),
-        }
+/// Encodes a batch's frames in shards.
+fn encode_frames(model: &EmotionClip, batch: &Batch, device: &Device) -> Vec<Shard> {
+    let size = batch.size;
+    let count = batch.tokens.len() * batch.frame_count;
+    let per_shard = count.div_ceil(SHARDS).max(1);
+    let (frame, mask) = (3 * size * size, size * size);
+    let encode = |frames: &[f32], masks: &[f32]| {
+        let rows = masks.len() / mask;
+        let encoder = model.visual.clone().fork(device);
+        let frames = TensorData::new(frames.to_vec(), [rows, 3, size, size]);
+        let masks = TensorData::new(masks.to_vec(), [rows, size, size]);
+        let features = encoder.forward(
+            Tensor::from_data(frames, device),
+            Tensor::from_data(masks, device),
+        );
+        Shard { encoder, features }
+    };
+    let frames = batch.frames.chunks(per_shard * frame);
+    let masks = batch.masks.chunks(per_shard * mask);
+    in_parallel(frames.zip(masks), |(frames, masks)| encode(frames, masks))
+}
+
+/// Carries the gradient of the features back to the encoder's parameters, shard by shard.
+fn backward_frames(shards: Vec<Shard>, gradient: Tensor<2>) -> ParameterGradients {
+    let mut start = 0;
+    let parts = shards.into_iter().map(|shard| {
+        let [rows, _] = shard.features.dims();
+        start += rows;
+        (shard, gradient.clone().narrow(0, start - rows, rows))
+    });
+    let parts: Vec<_> = parts.collect();
+    let gradients = in_parallel(parts.into_iter(), |(shard, gradient)| {
+        let projected = shard.features * Tensor::from_inner(gradient);
+        ParameterGradients::take(&mut projected.sum().backward(), &shard.encoder)
+    });
+    let mut sum = ParameterGradients::default();
+    for part in gradients {
+        sum.add(part);
     }
+    sum
+}
+
+/// Maps on a thread each; results in the order of the items.
+fn in_parallel<T: Send, R: Send>(
+    items: impl Iterator<Item = T>,
+    map: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    std::thread::scope(|scope| {
+        let map = &map;
+        let handles: Vec<_> = items.map(|item| scope.spawn(move || map(item))).collect();
+        handles
+            .into_iter()
+            .map(|handle| match handle.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
 }
 
 /// The rates of one step: base rate × stage factor × schedule.
@@ -51,47 +106,69 @@ pub fn scheduled_rates(config: &RunConfig, stage: &Stage, step_in_stage: usize) 
 }
 
 /// Runs one step and gives the updated model and the loss.
+///
+/// The frame encoder works in shards: forward on threads, the loss on the joined features, and
+/// their gradient back through each shard's graph. The result is the gradient of the whole batch.
 pub fn train_step(
     config: &RunConfig,
     stage: &Stage,
     rates: &GroupRates,
     model: EmotionClip,
     optimizer: &mut AdamW,
-    batch: Batch,
+    batch: &Batch,
     device: &Device,
 ) -> (EmotionClip, f64) {
-    let tokens = token_tensor(&batch.tokens, device);
     let count = batch.tokens.len();
-    let sentiment = Tensor::from_data(TensorData::new(batch.sentiment.clone(), [count, 7]), device);
-    let video = match stage.input {
-        StageInput::Utterances => model.encode_text(token_tensor(&batch.partners, device)),
-        StageInput::Clip => {
-            let inputs = DeviceBatch::new(batch, device);
-            model.encode_video(inputs.frames, inputs.masks)
-        }
-        StageInput::Peak => {
-            let inputs = DeviceBatch::new(batch, device);
-            let [count, _, channels, height, width] = inputs.frames.dims();
-            model.encode_frames(
-                inputs.frames.reshape([count, channels, height, width]),
-                inputs.masks.reshape([count, height, width]),
-            )
+    let sentiment = TensorData::new(batch.sentiment.clone(), [count, 7]);
+    let sentiment = Tensor::from_data(sentiment, device);
+    let shards = match stage.input {
+        StageInput::Utterances => Vec::new(),
+        StageInput::Peak | StageInput::Clip => encode_frames(&model, batch, device),
+    };
+    let features = (!shards.is_empty()).then(|| {
+        let parts = shards
+            .iter()
+            .map(|shard| shard.features.clone().inner())
+            .collect();
+        Tensor::from_inner(Tensor::cat(parts, 0)).require_grad()
+    });
+    let video = match &features {
+        None => model.encode_text(token_tensor(&batch.partners, device)),
+        Some(features) if stage.input == StageInput::Peak => features.clone(),
+        Some(features) => {
+            let [_, width] = features.dims();
+            model
+                .temporal
+                .forward(features.clone().reshape([count, batch.frame_count, width]))
         }
     };
-    let text = l2_normalize(model.encode_text(tokens));
-    let loss = config.loss.loss(
-        l2_normalize(video),
-        text,
-        model.similarity_scale(),
-        sentiment,
-    );
-    let mut gradients = loss.backward();
+    let tokens = token_tensor(&batch.tokens, device);
+    let text = if stage.freeze_text {
+        Tensor::from_inner(model.text.valid().forward(tokens.inner()))
+    } else {
+        model.encode_text(tokens)
+    };
+    let scale = model.similarity_scale();
+    let loss = config
+        .loss
+        .loss(l2_normalize(video), l2_normalize(text), scale, sentiment);
+    let mut graph = loss.backward();
     let value = loss.inner().into_scalar::<f32>();
     if !value.is_finite() {
         return (model, f64::from(value));
     }
+    let mut gradients = ParameterGradients::take(&mut graph, &model);
+    let trained = shards
+        .first()
+        .is_some_and(|shard| shard.features.is_tracked());
+    if let Some(gradient) = features
+        .filter(|_| trained)
+        .and_then(|f| f.grad_remove(&mut graph))
+    {
+        gradients.add(backward_frames(shards, gradient));
+    }
     let model = optimizer
-        .step(rates, model, &mut gradients)
+        .step_with(rates, model, gradients)
         .clamp_logit_scale();
     (model, f64::from(value))
 }

@@ -1,6 +1,8 @@
 //! Zero-shot accuracy on the synthetic corpus, during and after training.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
+use emotionclip::model::l2_normalize;
+use emotionclip::preprocess::Crops;
 use emotionclip::zero_shot::{LabelSet, ZeroShot};
 use emotionclip::{Clip, Emotion, Pretrained};
 use emotionclip_data::synthetic::{SyntheticCorpus, label_texts};
@@ -74,6 +76,40 @@ pub fn classify(
     let scores = rows_of_seven(labels.similarities(embeddings))?;
     let truth = (0..count).map(|index| corpus.scene(index as u64).emotion());
     Ok(truth.zip(scores).collect())
+}
+
+/// Truth and similarities of the single frames of fullest expression of the clips `0..count`,
+/// without the temporal encoder: what a stage that trains on frames can be judged by.
+pub fn classify_frames(
+    pretrained: &Pretrained,
+    corpus: &SyntheticCorpus,
+    count: usize,
+) -> anyhow::Result<Vec<(Emotion, [f32; 7])>> {
+    let labels = emotion_labels(pretrained)?;
+    let device = pretrained.device();
+    let mut readings = Vec::with_capacity(count);
+    for start in (0..count).step_by(BATCH) {
+        let end = count.min(start + BATCH);
+        let (mut frames, mut masks, mut size) = (Vec::new(), Vec::new(), 0);
+        for index in start..end {
+            let sample = corpus.sample_peak(index as u64);
+            let prepared = pretrained.preprocess.clip(&sample.clip, &Crops::Centre)?;
+            frames.extend_from_slice(&prepared.frames);
+            masks.extend_from_slice(&prepared.masks);
+            size = prepared.size;
+        }
+        let embeddings = l2_normalize(pretrained.model.encode_frames(
+            Tensor::from_data(
+                TensorData::new(frames, [end - start, 3, size, size]),
+                &device,
+            ),
+            Tensor::from_data(TensorData::new(masks, [end - start, size, size]), &device),
+        ));
+        let scores = rows_of_seven(labels.similarities(embeddings))?;
+        let truth = (start..end).map(|index| corpus.scene(index as u64).emotion());
+        readings.extend(truth.zip(scores));
+    }
+    Ok(readings)
 }
 
 /// Share of right answers.

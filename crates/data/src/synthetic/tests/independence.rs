@@ -77,7 +77,7 @@ fn size_and_place_of_the_subject_are_independent_of_its_emotion() {
     assert_independent("y", |scene| {
         bin(scene.subject().placement.base, 0.45, 1.0, 6)
     });
-    assert_independent("rank", |scene| scene.subject_index());
+    assert_independent("rank", Scene::subject_index);
     assert_independent("drift", |scene| {
         bin(scene.subject().motion.drift.0, -0.035, 0.035, 6)
     });
@@ -96,7 +96,7 @@ fn the_looks_of_the_subject_are_independent_of_its_emotion() {
 
 #[test]
 fn the_scene_is_independent_of_the_subjects_emotion() {
-    assert_independent("background", |scene| scene.background_kind());
+    assert_independent("background", Scene::background_kind);
     assert_independent("figure count", |scene| scene.figures().len());
     assert_independent("brightness", |scene| {
         bin(scene.light.brightness(), 0.72, 1.12, 6)

@@ -169,5 +169,5 @@ fn the_config_is_read_from_toml_and_refuses_unknown_keys() {
     assert_eq!(config.figures, FigureCount::Multi);
     assert_eq!(config.mask, MaskKind::Silhouette);
     assert_eq!(config.frames, SyntheticConfig::default().frames);
-    assert!(toml::from_str::<SyntheticConfig>("sice = 48").is_err());
+    assert!(toml::from_str::<SyntheticConfig>("colour = 48").is_err());
 }
