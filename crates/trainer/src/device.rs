@@ -1,6 +1,6 @@
 //! Which device a run computes on.
 //!
-//! A software Vulkan driver (lavapipe, SwiftShader) offers itself like a GPU but is some 40 times
+//! A software Vulkan driver (lavapipe, `SwiftShader`) offers itself like a GPU but is some 40 times
 //! slower than the CPU engine on the same processor, so it is never chosen by `auto`.
 
 use std::str::FromStr;

@@ -1,5 +1,10 @@
 //! `trainer`: pre-train, probe and query EmotionCLIP from the command line.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are the help text, which shows backticks as they are"
+)]
+
 mod commands;
 mod context;
 mod demo;

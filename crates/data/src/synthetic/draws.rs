@@ -92,7 +92,7 @@ impl Draws {
     }
 }
 
-/// Mixes 64 bits so that every input bit reaches every output bit (the finaliser of SplitMix64).
+/// Mixes 64 bits so that every input bit reaches every output bit (the finaliser of `SplitMix64`).
 pub(super) const fn mix(bits: u64) -> u64 {
     let bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -42,7 +42,7 @@ impl TokenizerConfig {
 }
 
 /// The literals that stand for SOT and EOT when a text contains them. As in both references, a
-/// literal counts only where a piece starts: glued to punctuation before it ("!<end_of_text>")
+/// literal counts only where a piece starts: glued to punctuation before it (`!<end_of_text>`)
 /// it is ordinary text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

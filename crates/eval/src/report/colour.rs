@@ -118,7 +118,7 @@ fn oklch(lightness: f32, chroma: f32, hue_degrees: f32) -> Rgb {
     }
 }
 
-/// OKLab to linear sRGB.
+/// Oklab to linear sRGB.
 fn oklab_to_linear(lightness: f32, a: f32, b: f32) -> [f32; 3] {
     let long = (lightness + 0.396_337_78 * a + 0.215_803_76 * b).powi(3);
     let medium = (lightness - 0.105_561_346 * a - 0.063_854_17 * b).powi(3);
