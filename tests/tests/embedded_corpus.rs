@@ -9,6 +9,9 @@ use emotionclip_data::synthetic::{
 };
 
 const CHANCE: f64 = 1.0 / Emotion::COUNT as f64;
+/// What the run that made the built-in weights reports on 700 such scenes. The test's 350 scenes have
+/// a standard error of at most 2.7 points, and four of these are allowed.
+const MEASURED: f64 = 0.624;
 
 fn built_in() -> (Pretrained, usize) {
     let path = concat!(
@@ -93,9 +96,7 @@ fn built_in_weights_read_unseen_scenes_only_when_told_who_is_meant() {
     let (untold, _) = embed(&pretrained, &corpus, 350, Clip::without_subject);
     let told = zero_shot_accuracy(&pretrained, &told, &truth);
     let untold = zero_shot_accuracy(&pretrained, &untold, &truth);
-    // The run reports 0.75 or more on 700 scenes; 350 scenes have a standard error of 2.3 points,
-    // and four of them are allowed.
-    assert!(told >= 0.75 - 4.0 * 0.023, "{told}");
+    assert!(told >= MEASURED - 4.0 * 0.027, "{told}");
     assert!(
         told - untold >= 0.2,
         "{told} with the subject, {untold} without"

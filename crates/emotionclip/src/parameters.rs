@@ -262,19 +262,24 @@ impl ModuleMapper for Loader {
         let Some(raw) = self.tensors.remove(&key) else {
             return param;
         };
-        let mut shape = param.lazy_shape().to_vec();
-        if transposed {
-            shape.reverse();
-        }
+        let shape = param.lazy_shape().to_vec();
         let device = param.lazy_device();
-        let data = TensorData::new(raw.to_f32(), shape);
-        let tensor = Tensor::<D>::from_data(data, (&device, DType::F32));
-        let tensor = if transposed {
-            tensor.transpose()
-        } else {
-            tensor
+        let values = raw.to_f32();
+        // Transposed here and not on the device: a strided view takes other matrix kernels than the
+        // contiguous tensor it stands for, and a resumed run would round differently.
+        let values = match shape[..] {
+            [rows, columns] if transposed => transpose(&values, rows, columns),
+            _ => values,
         };
+        let tensor = Tensor::<D>::from_data(TensorData::new(values, shape), (&device, DType::F32));
         let id = param.id;
         param.transform_for_load(tensor, id)
     }
+}
+
+/// `[columns, rows]` values as `[rows, columns]`.
+fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..rows * columns)
+        .map(|index| values[(index % columns) * rows + index / columns])
+        .collect()
 }

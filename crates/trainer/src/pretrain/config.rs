@@ -133,22 +133,22 @@ impl RunConfig {
     /// The embedded run: `nano` from scratch on the synthetic corpus.
     ///
     /// Where the release starts from a pretrained CLIP, this run starts from nothing, so it goes
-    /// from easy to hard: utterances of one sentiment come together; the frame encoder learns from
-    /// single frames, which cost a fraction of a clip and show the whole expression; at last the
-    /// temporal encoder joins on clips.
+    /// from easy to hard: utterances of one sentiment come together; the frame encoder learns
+    /// expressions from single frames of single figures, which cost a fraction of a clip and show
+    /// the whole expression; then whose expression counts; at last the temporal encoder joins.
     pub fn nano() -> Self {
         let stage =
-            |name: &str, input, figures, freeze_text, batch_size, steps, rate_factor| Stage {
+            |name: &str, input, figures, batch_size, steps, rate_factor| Stage {
                 name: name.to_owned(),
                 input,
                 figures,
-                freeze_text,
+                freeze_text: false,
                 batch_size,
                 steps,
                 rate_factor,
                 schedule: Schedule::Cosine {
                     warmup_steps: steps / 20,
-                    final_fraction: 0.02,
+                    final_fraction: 0.1,
                 },
             };
         Self {
@@ -174,9 +174,10 @@ impl RunConfig {
             },
             validate_every_steps: 350,
             stages: vec![
-                stage("words", StageInput::Utterances, FigureCount::Single, false, 64, 150, 0.5),
-                stage("figures", StageInput::Peak, FigureCount::Mixed, true, 64, 1750, 1.0),
-                stage("clips", StageInput::Clip, FigureCount::Mixed, true, 32, 120, 0.3),
+                stage("words", StageInput::Utterances, FigureCount::Single, 64, 150, 0.5),
+                stage("one figure", StageInput::Peak, FigureCount::Single, 32, 700, 1.0),
+                stage("figures", StageInput::Peak, FigureCount::Mixed, 32, 1800, 1.0),
+                stage("clips", StageInput::Clip, FigureCount::Mixed, 32, 120, 0.3),
             ],
             model: EmotionClipConfig::nano(),
         }
