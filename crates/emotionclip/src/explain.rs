@@ -163,7 +163,8 @@ mod tests {
             let summary = summary(subject, 8);
             assert_eq!(summary.grid, 3);
             for rows in [&summary.human, &summary.class] {
-                assert_eq!(rows.len(), 3, "one row a layer");
+                let layers = EmotionClipConfig::nano().vision.layers;
+                assert_eq!(rows.len(), layers, "one row a layer");
                 for row in rows {
                     assert_eq!(row.len(), 9);
                     assert!(row.iter().all(|weight| (0.0..=1.0).contains(weight)));

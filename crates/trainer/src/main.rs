@@ -2,6 +2,9 @@
 
 #![allow(
     clippy::doc_markdown,
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
     reason = "doc comments of arguments are the help text, which shows backticks as they are"
 )]
 

@@ -137,20 +137,19 @@ impl RunConfig {
     /// expressions from single frames of single figures, which cost a fraction of a clip and show
     /// the whole expression; then whose expression counts; at last the temporal encoder joins.
     pub fn nano() -> Self {
-        let stage =
-            |name: &str, input, figures, batch_size, steps, rate_factor| Stage {
-                name: name.to_owned(),
-                input,
-                figures,
-                freeze_text: false,
-                batch_size,
-                steps,
-                rate_factor,
-                schedule: Schedule::Cosine {
-                    warmup_steps: steps / 20,
-                    final_fraction: 0.1,
-                },
-            };
+        let stage = |name: &str, input, figures, batch_size, steps, rate_factor| Stage {
+            name: name.to_owned(),
+            input,
+            figures,
+            freeze_text: false,
+            batch_size,
+            steps,
+            rate_factor,
+            schedule: Schedule::Cosine {
+                warmup_steps: steps / 20,
+                final_fraction: 0.1,
+            },
+        };
         Self {
             seed: 2022,
             start_from: None,
@@ -174,9 +173,30 @@ impl RunConfig {
             },
             validate_every_steps: 350,
             stages: vec![
-                stage("words", StageInput::Utterances, FigureCount::Single, 64, 150, 0.5),
-                stage("one figure", StageInput::Peak, FigureCount::Single, 32, 700, 1.0),
-                stage("figures", StageInput::Peak, FigureCount::Mixed, 32, 1800, 1.0),
+                stage(
+                    "words",
+                    StageInput::Utterances,
+                    FigureCount::Single,
+                    64,
+                    150,
+                    0.5,
+                ),
+                stage(
+                    "one figure",
+                    StageInput::Peak,
+                    FigureCount::Single,
+                    32,
+                    700,
+                    1.0,
+                ),
+                stage(
+                    "figures",
+                    StageInput::Peak,
+                    FigureCount::Mixed,
+                    32,
+                    1800,
+                    1.0,
+                ),
                 stage("clips", StageInput::Clip, FigureCount::Mixed, 32, 120, 0.3),
             ],
             model: EmotionClipConfig::nano(),
