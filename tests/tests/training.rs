@@ -47,6 +47,7 @@ schedule = { kind = "constant" }
 name = "frames"
 input = "peak"
 figures = "mixed"
+freeze_text = true
 batch_size = 4
 steps = 6
 rate_factor = 1.0
