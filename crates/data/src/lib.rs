@@ -1,5 +1,9 @@
 //! Corpora for EmotionCLIP.
 
 pub mod decode;
+pub mod dfer;
+pub mod faces;
 pub mod folder;
+pub mod goemotions;
+pub mod pairs;
 pub mod synthetic;

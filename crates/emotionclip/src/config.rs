@@ -69,7 +69,9 @@ pub enum VisionInit {
     Random,
     /// Keys start equal to queries and positions as 2-D sinusoids, so that attention begins by
     /// comparing what tokens hold and the SAP token looks at the subject from the first step
-    /// (after Trockman & Kolter, 2023, "Mimetic initialization of self-attention layers").
+    /// (after Trockman & Kolter, 2023, "Mimetic initialization of self-attention layers"). The
+    /// class token starts as zero: all it holds then is what it attended to, where with keys equal
+    /// to queries a random one attends mostly to itself.
     Mimetic,
 }
 

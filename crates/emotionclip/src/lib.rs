@@ -50,8 +50,10 @@
 //! | turn pictures, boxes and sentences into tensors | [`preprocess`], [`tokenizer`], [`clip`] |
 //! | classify without a trained head | [`zero_shot`] |
 //! | fit a linear head on embeddings | [`probe`], [`emotion`] |
+//! | find and follow people's faces | [`detector`] |
 //! | follow a camera | [`streaming`] |
 //! | see what the model looks at | [`explain`] |
+//! | know what a sentence feels like, as the loss must | [`text_classifier`] |
 //! | train | [`loss`], [`optim`] |
 //! | reuse the layers | [`nn`] |
 //!
@@ -61,7 +63,9 @@
 //! # Features
 //!
 //! `bundled-merges` (default) carries CLIP's byte-pair merges, 0.2 MB, inside the library. Without
-//! it, build a [`tokenizer::ClipTokenizer`] from merges of your own.
+//! it, build a [`tokenizer::ClipTokenizer`] from merges of your own. `bundled-detector` (default)
+//! carries the face detector's weights, 0.3 MB; without it, read them with
+//! [`detector::Detector::from_bytes`].
 //!
 //! [burn]: https://burn.dev
 
@@ -70,6 +74,8 @@
 pub mod checkpoint;
 pub mod clip;
 pub mod config;
+pub mod detector;
+pub mod emoclip;
 pub mod emotion;
 pub mod explain;
 pub mod loss;
@@ -83,6 +89,7 @@ pub mod probe;
 pub mod streaming;
 pub mod temporal;
 pub mod text;
+pub mod text_classifier;
 pub mod tokenizer;
 pub mod vision;
 pub mod zero_shot;

@@ -1,8 +1,9 @@
 //! A model's parameters under the release's own keys, out of and into a model.
 //!
 //! Burn names a parameter by its path through the structs (`visual.transformer.resblocks.0.attn`);
-//! the release by its path through the PyTorch modules. This module is the one place that knows
-//! both, and that PyTorch stores a linear weight as `[out, in]` where burn stores `[in, out]`.
+//! the release by its path through the PyTorch modules. A model says through [`Keyed`] how one
+//! becomes the other; what is the same for all of them stands here, such as that PyTorch stores a
+//! linear weight as `[out, in]` where burn stores `[in, out]`.
 
 use std::collections::BTreeMap;
 
@@ -29,14 +30,50 @@ pub struct ParameterInfo {
     pub id: ParamId,
 }
 
+/// A model whose parameters have keys in files.
+pub trait Keyed: Module {
+    /// The key of the parameter at burn's dotted path, e.g. of `visual.ln_pre.gamma`.
+    fn key(path: &str) -> String;
+
+    /// Adds what the model's files hold beside its parameters: copies and constants.
+    ///
+    /// # Errors
+    ///
+    /// If such a tensor can't be built.
+    fn add_buffers(&self, tensors: &mut StateDict) -> Result<(), CheckpointError> {
+        let _ = tensors;
+        Ok(())
+    }
+
+    /// Brings a file's tensors to one for each parameter: takes the buffers away, and completes
+    /// what a file of that completeness only implies.
+    fn prepare(tensors: &mut StateDict, completeness: Completeness) {
+        let _ = (tensors, completeness);
+    }
+
+    /// Whether a file that holds the [`Completeness::Backbone`] only may lack the key.
+    fn is_beyond_backbone(key: &str) -> bool {
+        let _ = key;
+        false
+    }
+}
+
 /// Path through the module tree, and whether the innermost module is a linear map.
-#[derive(Default)]
 struct Location {
     path: Vec<String>,
     containers: Vec<String>,
+    key_of: fn(&str) -> String,
 }
 
 impl Location {
+    fn root<M: Keyed>() -> Self {
+        Self {
+            path: Vec::new(),
+            containers: Vec::new(),
+            key_of: M::key,
+        }
+    }
+
     fn enter(&mut self, name: &str, container: &str) {
         self.path.push(name.to_owned());
         self.containers.push(container.to_owned());
@@ -47,7 +84,7 @@ impl Location {
         self.containers.pop();
     }
 
-    /// The release's key and whether its tensor is transposed against burn's.
+    /// The parameter's key and whether its tensor is transposed against burn's.
     fn key(&self) -> (String, bool) {
         let leaf = self.path.last().map_or("", String::as_str);
         let linear = self
@@ -55,40 +92,89 @@ impl Location {
             .iter()
             .any(|container| container == "Struct:Linear");
         (
-            release_key(&self.path.join(".")),
+            (self.key_of)(&self.path.join(".")),
             linear && leaf == "weight",
         )
     }
 }
 
-/// Translates burn's dotted path to the release's key.
-fn release_key(path: &str) -> String {
-    let renamed = path
-        .replace(".in_proj.weight", ".in_proj_weight")
+/// Burn's path with the last names spelled as PyTorch's modules spell them.
+pub(crate) fn torch_spelling(path: &str) -> String {
+    path.replace(".in_proj.weight", ".in_proj_weight")
         .replace(".in_proj.bias", ".in_proj_bias")
         .replace(".gamma", ".weight")
-        .replace(".beta", ".bias");
-    let (tower, rest) = renamed.split_once('.').unwrap_or((renamed.as_str(), ""));
+        .replace(".beta", ".bias")
+}
+
+/// The key of a parameter of CLIP's two towers, given its PyTorch spelling below `visual` or
+/// `text`; `None` for a parameter outside them.
+pub(crate) fn clip_key(path: &str) -> Option<String> {
+    let (tower, rest) = path.split_once('.')?;
     match (tower, rest) {
-        ("visual", "conv1") => "backbone.visual.conv1.weight".to_owned(),
-        ("visual", rest) => format!("backbone.visual.{rest}"),
-        ("text", "token_embedding") => "backbone.token_embedding.weight".to_owned(),
-        ("text", rest) => format!("backbone.{rest}"),
-        ("temporal", "frame_position_embedding") => {
-            "visual_head.frame_position_embedding.weight".to_owned()
+        ("visual", "conv1") => Some("backbone.visual.conv1.weight".to_owned()),
+        ("visual", rest) => Some(format!("backbone.visual.{rest}")),
+        ("text", "token_embedding") => Some("backbone.token_embedding.weight".to_owned()),
+        ("text", rest) => Some(format!("backbone.{rest}")),
+        _ => None,
+    }
+}
+
+/// Whether files hold the parameter as a scalar where burn has one element.
+fn is_scalar(key: &str) -> bool {
+    key == LOGIT_SCALE || key == BACKBONE_LOGIT_SCALE
+}
+
+impl Keyed for EmotionClip {
+    fn key(path: &str) -> String {
+        let path = torch_spelling(path);
+        if let Some(key) = clip_key(&path) {
+            return key;
         }
-        ("temporal", "convolution") => "visual_head.fusion_layer.weight".to_owned(),
-        ("temporal", rest) => {
-            let rest = rest.strip_prefix("transformer.").unwrap_or(rest);
-            format!("visual_head.fusion_layer.{rest}")
+        match path.strip_prefix("temporal.") {
+            Some("frame_position_embedding") => {
+                "visual_head.frame_position_embedding.weight".to_owned()
+            }
+            Some("convolution") => "visual_head.fusion_layer.weight".to_owned(),
+            Some(rest) => {
+                let rest = rest.strip_prefix("transformer.").unwrap_or(rest);
+                format!("visual_head.fusion_layer.{rest}")
+            }
+            None => path,
         }
-        _ => renamed,
+    }
+
+    /// The logit scale under its second key, and a transformer head's `position_ids`.
+    fn add_buffers(&self, tensors: &mut StateDict) -> Result<(), CheckpointError> {
+        if let Some(scale) = tensors.get(LOGIT_SCALE).cloned() {
+            tensors.insert(BACKBONE_LOGIT_SCALE.to_owned(), scale);
+        }
+        if self.config().temporal.fusion == TemporalFusion::Transformer {
+            let frames = i64::try_from(self.config().temporal.frames).unwrap_or(i64::MAX);
+            let ids: Vec<i64> = (0..frames).collect();
+            tensors.insert(
+                POSITION_IDS.to_owned(),
+                RawTensor::from_i64(vec![ids.len()], &ids)?,
+            );
+        }
+        Ok(())
+    }
+
+    fn prepare(tensors: &mut StateDict, _: Completeness) {
+        if let Some(copy) = tensors.remove(BACKBONE_LOGIT_SCALE) {
+            tensors.entry(LOGIT_SCALE.to_owned()).or_insert(copy);
+        }
+        tensors.remove(POSITION_IDS);
+    }
+
+    fn is_beyond_backbone(key: &str) -> bool {
+        key.starts_with("visual_head.")
+            || key.starts_with("backbone.visual.saam.")
+            || key == "backbone.visual.human_embedding"
     }
 }
 
 /// Lists a model's parameters in the order of construction, without reading any value.
-pub fn parameters(model: &EmotionClip) -> Vec<ParameterInfo> {
-    #[derive(Default)]
+pub fn parameters<M: Keyed>(model: &M) -> Vec<ParameterInfo> {
     struct Lister {
         location: Location,
         found: Vec<ParameterInfo>,
@@ -106,7 +192,7 @@ pub fn parameters(model: &EmotionClip) -> Vec<ParameterInfo> {
             if transposed {
                 shape.reverse();
             }
-            if key == LOGIT_SCALE {
+            if is_scalar(&key) {
                 shape.clear();
             }
             self.found.push(ParameterInfo {
@@ -116,13 +202,16 @@ pub fn parameters(model: &EmotionClip) -> Vec<ParameterInfo> {
             });
         }
     }
-    let mut lister = Lister::default();
+    let mut lister = Lister {
+        location: Location::root::<M>(),
+        found: Vec::new(),
+    };
     model.visit(&mut lister);
     lister.found
 }
 
 /// Number of trainable scalars.
-pub fn parameter_count(model: &EmotionClip) -> usize {
+pub fn parameter_count<M: Keyed>(model: &M) -> usize {
     parameters(model)
         .iter()
         .map(|info| info.shape.iter().product::<usize>())
@@ -131,13 +220,12 @@ pub fn parameter_count(model: &EmotionClip) -> usize {
 
 /// The model's parameters as f32 tensors under the release's keys.
 ///
-/// Holds what `torch.save` of the release's model holds: the logit scale stands under both its keys
-/// and a transformer head carries its `position_ids`.
+/// Holds what `torch.save` of the release's model holds, [buffers](Keyed::add_buffers) included.
 ///
 /// # Errors
 ///
 /// If the device fails to give a tensor back.
-pub fn to_state_dict(model: &EmotionClip) -> Result<StateDict, CheckpointError> {
+pub fn to_state_dict<M: Keyed>(model: &M) -> Result<StateDict, CheckpointError> {
     struct Reader {
         location: Location,
         tensors: StateDict,
@@ -154,7 +242,7 @@ pub fn to_state_dict(model: &EmotionClip) -> Result<StateDict, CheckpointError> 
             let (key, transposed) = self.location.key();
             let value = param.val();
             let value = if transposed { value.transpose() } else { value };
-            let shape: Vec<usize> = if key == LOGIT_SCALE {
+            let shape: Vec<usize> = if is_scalar(&key) {
                 Vec::new()
             } else {
                 value.dims().to_vec()
@@ -172,7 +260,7 @@ pub fn to_state_dict(model: &EmotionClip) -> Result<StateDict, CheckpointError> 
         }
     }
     let mut reader = Reader {
-        location: Location::default(),
+        location: Location::root::<M>(),
         tensors: BTreeMap::new(),
         failed: None,
     };
@@ -181,17 +269,7 @@ pub fn to_state_dict(model: &EmotionClip) -> Result<StateDict, CheckpointError> 
         return Err(error);
     }
     let mut tensors = reader.tensors;
-    if let Some(scale) = tensors.get(LOGIT_SCALE).cloned() {
-        tensors.insert(BACKBONE_LOGIT_SCALE.to_owned(), scale);
-    }
-    if model.config().temporal.fusion == TemporalFusion::Transformer {
-        let frames = i64::try_from(model.config().temporal.frames).unwrap_or(i64::MAX);
-        let ids: Vec<i64> = (0..frames).collect();
-        tensors.insert(
-            POSITION_IDS.to_owned(),
-            RawTensor::from_i64(vec![ids.len()], &ids)?,
-        );
-    }
+    model.add_buffers(&mut tensors)?;
     Ok(tensors)
 }
 
@@ -200,8 +278,8 @@ pub fn to_state_dict(model: &EmotionClip) -> Result<StateDict, CheckpointError> 
 pub enum Completeness {
     /// Every parameter must be there.
     Whole,
-    /// The temporal head (and SAAM's own parameters) may be missing and stay as they are: a CLIP
-    /// backbone.
+    /// What the model has beyond its backbone may be missing and stays as it is: the temporal
+    /// encoder (and SAAM's own parameters), the head of a downstream model.
     Backbone,
 }
 
@@ -212,34 +290,53 @@ pub enum Completeness {
 /// # Errors
 ///
 /// One error lists every missing, unexpected, misshapen or non-finite tensor.
-pub fn load_state_dict(
-    model: EmotionClip,
+pub fn load_state_dict<M: Keyed>(
+    model: M,
     tensors: &StateDict,
     completeness: Completeness,
-) -> Result<EmotionClip, CheckpointError> {
+) -> Result<M, CheckpointError> {
     let mut expected: Vec<(String, Vec<usize>)> = parameters(&model)
         .into_iter()
         .map(|info| (info.key, info.shape))
         .collect();
     let mut tensors = tensors.clone();
-    // Copies and constants of the release's files that are not parameters of their own.
-    let copy = tensors.remove(BACKBONE_LOGIT_SCALE);
-    if let Some(copy) = copy {
-        tensors.entry(LOGIT_SCALE.to_owned()).or_insert(copy);
-    }
-    tensors.remove(POSITION_IDS);
+    M::prepare(&mut tensors, completeness);
     expected.sort();
     verify(&tensors, &expected, |key| {
-        completeness == Completeness::Backbone
-            && (key.starts_with("visual_head.")
-                || key.starts_with("backbone.visual.saam.")
-                || key == "backbone.visual.human_embedding")
+        completeness == Completeness::Backbone && M::is_beyond_backbone(key)
     })?;
     let mut loader = Loader {
-        location: Location::default(),
+        location: Location::root::<M>(),
         tensors,
     };
     Ok(model.map(&mut loader))
+}
+
+/// Sets which parameters take part in training, by key; the others get no gradient.
+///
+/// A lazily drawn parameter shares the setting with its clones until it is first read.
+#[must_use]
+pub fn train_only<M: Keyed>(model: M, trains: impl Fn(&str) -> bool) -> M {
+    struct Setter<F> {
+        location: Location,
+        trains: F,
+    }
+    impl<F: Fn(&str) -> bool> ModuleMapper for Setter<F> {
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.location.enter(name, container);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.location.exit();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let (key, _) = self.location.key();
+            param.set_require_grad((self.trains)(&key))
+        }
+    }
+    model.map(&mut Setter {
+        location: Location::root::<M>(),
+        trains,
+    })
 }
 
 struct Loader {

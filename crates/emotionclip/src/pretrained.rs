@@ -244,7 +244,7 @@ impl Pretrained {
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(
     file: &str,
     key: &'static str,
     text: &str,
@@ -257,7 +257,7 @@ fn parse<T: serde::de::DeserializeOwned>(
 }
 
 /// Checks that what the tokenizer and the preprocessing make is what the encoders take.
-fn fits(
+pub(crate) fn fits(
     file: &str,
     config: &EmotionClipConfig,
     tokenizer: &ClipTokenizer,

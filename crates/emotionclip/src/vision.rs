@@ -68,12 +68,12 @@ impl VisionConfig {
         let (stem, channels, kernel) = self.init_stem(init);
         let fan_in = channels * kernel * kernel;
         let conv_bound = 1.0 / (fan_in as f64).sqrt();
-        let positions = match self.init {
-            VisionInit::Random => Init::Normal(deviation),
-            VisionInit::Mimetic => Init::Sinusoids {
-                grid: self.grid(),
-                width,
-            },
+        let (class_token, positions) = match self.init {
+            VisionInit::Random => (Init::Normal(deviation), Init::Normal(deviation)),
+            VisionInit::Mimetic => {
+                let grid = self.grid();
+                (Init::Constant(0.0), Init::Sinusoids { grid, width })
+            }
         };
         let saam_layers = match self.subject {
             SubjectEncoding::Saam { layers } => layers,
@@ -82,7 +82,7 @@ impl VisionConfig {
         VisionTransformer {
             stem,
             conv1: init.parameter([width, channels, kernel, kernel], Init::Uniform(conv_bound)),
-            class_embedding: init.parameter([width], Init::Normal(deviation)),
+            class_embedding: init.parameter([width], class_token),
             positional_embedding: init.parameter([self.patches() + 1, width], positions),
             human_embedding: (saam_layers > 0)
                 .then(|| init.parameter([width], Init::Normal(deviation))),

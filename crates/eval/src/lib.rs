@@ -1,5 +1,6 @@
 //! Metrics, protocols and reports.
 
+pub mod folds;
 pub mod metrics;
 pub mod report;
 pub mod sinks;

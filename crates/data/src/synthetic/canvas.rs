@@ -9,16 +9,16 @@ use tiny_skia::{
 
 /// An opaque colour, 0..=255 a channel, sRGB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Colour(pub(super) u8, pub(super) u8, pub(super) u8);
+pub(crate) struct Colour(pub(crate) u8, pub(crate) u8, pub(crate) u8);
 
 impl Colour {
     /// Nearly black, for mouths, pupils and lines.
-    pub(super) const INK: Self = Self(34, 24, 28);
+    pub(crate) const INK: Self = Self(34, 24, 28);
     /// The white of eyes and teeth.
-    pub(super) const WHITE: Self = Self(252, 252, 250);
+    pub(crate) const WHITE: Self = Self(252, 252, 250);
 
     /// The way from this colour to another, `amount` in `[0, 1]`.
-    pub(super) fn mixed(self, other: Self, amount: f32) -> Self {
+    pub(crate) fn mixed(self, other: Self, amount: f32) -> Self {
         let channel = |from: u8, to: u8| {
             (f32::from(from) + (f32::from(to) - f32::from(from)) * amount).round() as u8
         };
@@ -30,17 +30,17 @@ impl Colour {
     }
 
     /// Darker by `amount` in `[0, 1]`.
-    pub(super) fn darker(self, amount: f32) -> Self {
+    pub(crate) fn darker(self, amount: f32) -> Self {
         self.mixed(Self(20, 12, 24), amount)
     }
 
     /// Lighter by `amount` in `[0, 1]`.
-    pub(super) fn lighter(self, amount: f32) -> Self {
+    pub(crate) fn lighter(self, amount: f32) -> Self {
         self.mixed(Self(255, 255, 255), amount)
     }
 
     /// From hue in turns, saturation and value in `[0, 1]`.
-    pub(super) fn from_hsv(hue: f32, saturation: f32, value: f32) -> Self {
+    pub(crate) fn from_hsv(hue: f32, saturation: f32, value: f32) -> Self {
         let channel = |offset: f32| {
             let position = (offset + hue.rem_euclid(1.0) * 6.0).rem_euclid(6.0);
             let ramp = position.min(4.0 - position).clamp(0.0, 1.0);
@@ -50,17 +50,17 @@ impl Colour {
     }
 
     /// Brightness of the colour as an eye weighs it, 0..=255 (Rec. 601 weights).
-    pub(super) fn luma(self) -> f32 {
+    pub(crate) fn luma(self) -> f32 {
         0.299 * f32::from(self.0) + 0.587 * f32::from(self.1) + 0.114 * f32::from(self.2)
     }
 }
 
 /// A point in the units of the current transform, y downwards.
-pub(super) type Point = (f32, f32);
+pub(crate) type Point = (f32, f32);
 
 /// A square pixel buffer with a current transform.
 #[derive(Clone, Debug)]
-pub(super) struct Canvas {
+pub(crate) struct Canvas {
     pixels: Pixmap,
     transform: Transform,
 }
@@ -68,7 +68,7 @@ pub(super) struct Canvas {
 impl Canvas {
     /// A transparent canvas of `size` × `size` pixels on which the scene is the unit square.
     /// `None` where `size` is 0 or so large that its bytes can't be counted.
-    pub(super) fn new(size: u32) -> Option<Self> {
+    pub(crate) fn new(size: u32) -> Option<Self> {
         let pixels = Pixmap::new(size, size)?;
         Some(Self {
             pixels,
@@ -77,22 +77,22 @@ impl Canvas {
     }
 
     /// The pixels, premultiplied RGBA, row by row.
-    pub(super) fn rgba(&self) -> &[u8] {
+    pub(crate) fn rgba(&self) -> &[u8] {
         self.pixels.data()
     }
 
     /// Copies another canvas of the same size.
-    pub(super) fn copy_from(&mut self, other: &Self) {
+    pub(crate) fn copy_from(&mut self, other: &Self) {
         self.pixels.data_mut().copy_from_slice(other.pixels.data());
     }
 
     /// Side of the canvas in pixels.
-    pub(super) fn size(&self) -> u32 {
+    pub(crate) fn size(&self) -> u32 {
         self.pixels.width()
     }
 
     /// Draws inside a nested frame of reference.
-    pub(super) fn nested(&mut self, local: Transform, draw: impl FnOnce(&mut Self)) {
+    pub(crate) fn nested(&mut self, local: Transform, draw: impl FnOnce(&mut Self)) {
         let outer = self.transform;
         self.transform = outer.pre_concat(local);
         draw(self);
@@ -101,7 +101,7 @@ impl Canvas {
 
     /// Whether something of this length in the current units is worth drawing: below two thirds of
     /// a pixel it is only noise and time.
-    pub(super) fn resolves(&self, length: f32) -> bool {
+    pub(crate) fn resolves(&self, length: f32) -> bool {
         let (sx, kx) = (self.transform.sx, self.transform.ky);
         length * (sx * sx + kx * kx).sqrt() >= 0.66
     }
@@ -116,12 +116,12 @@ impl Canvas {
     }
 
     /// Fills a path.
-    pub(super) fn fill(&mut self, path: Option<Path>, colour: Colour) {
+    pub(crate) fn fill(&mut self, path: Option<Path>, colour: Colour) {
         self.fill_translucent(path, colour, 1.0);
     }
 
     /// Fills a path with an opacity in `[0, 1]`.
-    pub(super) fn fill_translucent(&mut self, path: Option<Path>, colour: Colour, opacity: f32) {
+    pub(crate) fn fill_translucent(&mut self, path: Option<Path>, colour: Colour, opacity: f32) {
         if let Some(path) = path {
             let paint = Self::paint(colour, opacity);
             self.pixels
@@ -130,7 +130,7 @@ impl Canvas {
     }
 
     /// Draws along a path with round ends and corners.
-    pub(super) fn stroke(&mut self, path: Option<Path>, width: f32, colour: Colour) {
+    pub(crate) fn stroke(&mut self, path: Option<Path>, width: f32, colour: Colour) {
         if let Some(path) = path {
             let stroke = Stroke {
                 width,
@@ -145,12 +145,12 @@ impl Canvas {
     }
 
     /// An ellipse by its centre and half axes.
-    pub(super) fn ellipse(&mut self, centre: Point, radii: Point, colour: Colour) {
+    pub(crate) fn ellipse(&mut self, centre: Point, radii: Point, colour: Colour) {
         self.fill(ellipse(centre, radii), colour);
     }
 
     /// A rectangle by its corners.
-    pub(super) fn rectangle(&mut self, from: Point, to: Point, colour: Colour) {
+    pub(crate) fn rectangle(&mut self, from: Point, to: Point, colour: Colour) {
         if let Some(rect) = Rect::from_ltrb(from.0, from.1, to.0, to.1) {
             let mut paint = Self::paint(colour, 1.0);
             // Axis-aligned edges need no smoothing, and without it the fill is a plain copy.
@@ -160,18 +160,18 @@ impl Canvas {
     }
 
     /// A polygon.
-    pub(super) fn polygon(&mut self, points: &[Point], colour: Colour) {
+    pub(crate) fn polygon(&mut self, points: &[Point], colour: Colour) {
         self.fill(polygon(points), colour);
     }
 
     /// A line with round ends.
-    pub(super) fn line(&mut self, points: &[Point], width: f32, colour: Colour) {
+    pub(crate) fn line(&mut self, points: &[Point], width: f32, colour: Colour) {
         self.stroke(polyline(points), width, colour);
     }
 }
 
 /// The path of an ellipse; `None` where it has no area.
-pub(super) fn ellipse(centre: Point, radii: Point) -> Option<Path> {
+pub(crate) fn ellipse(centre: Point, radii: Point) -> Option<Path> {
     let rect = Rect::from_ltrb(
         centre.0 - radii.0,
         centre.1 - radii.1,
@@ -182,7 +182,7 @@ pub(super) fn ellipse(centre: Point, radii: Point) -> Option<Path> {
 }
 
 /// The closed path through the points.
-pub(super) fn polygon(points: &[Point]) -> Option<Path> {
+pub(crate) fn polygon(points: &[Point]) -> Option<Path> {
     let mut path = PathBuilder::new();
     trace(&mut path, points);
     path.close();
@@ -190,7 +190,7 @@ pub(super) fn polygon(points: &[Point]) -> Option<Path> {
 }
 
 /// The open path through the points.
-pub(super) fn polyline(points: &[Point]) -> Option<Path> {
+pub(crate) fn polyline(points: &[Point]) -> Option<Path> {
     let mut path = PathBuilder::new();
     trace(&mut path, points);
     path.finish()
@@ -206,7 +206,7 @@ fn trace(path: &mut PathBuilder, points: &[Point]) {
 }
 
 /// An open curve from one point to another, bent towards a control point.
-pub(super) fn arc(from: Point, control: Point, to: Point) -> Option<Path> {
+pub(crate) fn arc(from: Point, control: Point, to: Point) -> Option<Path> {
     let mut path = PathBuilder::new();
     path.move_to(from.0, from.1);
     path.quad_to(control.0, control.1, to.0, to.1);
@@ -215,7 +215,7 @@ pub(super) fn arc(from: Point, control: Point, to: Point) -> Option<Path> {
 
 /// A closed shape between two corners, bulging up by `above` and down by `below` from the line
 /// between the corners; a negative bulge goes the other way.
-pub(super) fn lens(from: Point, to: Point, above: f32, below: f32) -> Option<Path> {
+pub(crate) fn lens(from: Point, to: Point, above: f32, below: f32) -> Option<Path> {
     // A cubic whose two controls lie h away from its chord departs from it by 3/4 h.
     let (above, below) = (above * 4.0 / 3.0, below * 4.0 / 3.0);
     let mut path = PathBuilder::new();

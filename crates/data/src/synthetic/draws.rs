@@ -14,7 +14,7 @@ use super::Split;
 /// every picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// The order of the emotions inside a block of seven samples.
     EmotionOrder = 1,
     /// The emotions of the figures which are not the subject.
@@ -39,53 +39,58 @@ pub(super) enum Purpose {
 
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Draws(ChaCha8Rng);
+pub(crate) struct Draws(ChaCha8Rng);
 
 impl Draws {
     /// The stream for one purpose of one sample.
-    pub(super) fn new(seed: u64, split: Split, index: u64, purpose: Purpose) -> Self {
+    pub(crate) fn new(seed: u64, split: Split, index: u64, purpose: Purpose) -> Self {
         Self::keyed(seed, split, index, purpose, 0)
     }
 
     /// The stream for one purpose of one part (a frame, say) of one sample.
-    pub(super) fn keyed(seed: u64, split: Split, index: u64, purpose: Purpose, part: u32) -> Self {
+    pub(crate) fn keyed(seed: u64, split: Split, index: u64, purpose: Purpose, part: u32) -> Self {
+        Self::numbered(seed, split, index, purpose as u16, part)
+    }
+
+    /// The stream for a purpose of another corpus, by a number that no [`Purpose`] has.
+    pub(crate) fn numbered(seed: u64, split: Split, index: u64, purpose: u16, part: u32) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..16].copy_from_slice(&index.to_le_bytes());
         key[16] = split as u8;
-        key[18..20].copy_from_slice(&(purpose as u16).to_le_bytes());
+        key[18..20].copy_from_slice(&purpose.to_le_bytes());
         key[20..24].copy_from_slice(&part.to_le_bytes());
         Self(ChaCha8Rng::from_seed(key))
     }
 
     /// Uniform in `[0, 1)`, a multiple of 2⁻²⁴ so that the value is exact in `f32`.
-    pub(super) fn unit(&mut self) -> f32 {
+    pub(crate) fn unit(&mut self) -> f32 {
         const STEP: f32 = 1.0 / (1 << 24) as f32;
         (self.0.next_u32() >> 8) as f32 * STEP
     }
 
     /// Uniform between two numbers.
-    pub(super) fn between(&mut self, low: f32, high: f32) -> f32 {
+    pub(crate) fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.unit()
     }
 
     /// Uniform in `0..count`; `count` must not be 0. The bias is below 2⁻³² · count.
-    pub(super) fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         ((u64::from(self.0.next_u32()) * count as u64) >> 32) as usize
     }
 
     /// True with the given probability.
-    pub(super) fn chance(&mut self, probability: f32) -> bool {
+    pub(crate) fn chance(&mut self, probability: f32) -> bool {
         self.unit() < probability
     }
 
     /// 64 random bits.
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
 
     /// Shuffles in place (Fisher–Yates).
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
@@ -93,7 +98,7 @@ impl Draws {
 }
 
 /// Mixes 64 bits so that every input bit reaches every output bit (the finaliser of `SplitMix64`).
-pub(super) const fn mix(bits: u64) -> u64 {
+pub(crate) const fn mix(bits: u64) -> u64 {
     let bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

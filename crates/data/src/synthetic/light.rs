@@ -6,7 +6,7 @@ use super::draws::{Draws, mix};
 
 /// The light of a scene.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Light {
+pub(crate) struct Light {
     brightness: f32,
     /// Change of the brightness from the middle to the right and to the bottom edge.
     gradient: (f32, f32),
@@ -19,7 +19,7 @@ pub(super) struct Light {
 }
 
 impl Light {
-    pub(super) fn draw(draws: &mut Draws) -> Self {
+    pub(crate) fn draw(draws: &mut Draws) -> Self {
         Self {
             brightness: draws.between(0.72, 1.12),
             gradient: (draws.between(-0.22, 0.22), draws.between(-0.15, 0.15)),
@@ -29,16 +29,31 @@ impl Light {
         }
     }
 
+    /// The light on the way to another, `amount` in `[0, 1]`.
+    pub(crate) fn mixed(&self, other: &Self, amount: f32) -> Self {
+        let mix = |from: f32, to: f32| from + (to - from) * amount;
+        Self {
+            brightness: mix(self.brightness, other.brightness),
+            gradient: (
+                mix(self.gradient.0, other.gradient.0),
+                mix(self.gradient.1, other.gradient.1),
+            ),
+            vignette: mix(self.vignette, other.vignette),
+            tint: std::array::from_fn(|channel| mix(self.tint[channel], other.tint[channel])),
+            noise: mix(self.noise, other.noise),
+        }
+    }
+
     /// The overall factor, for tests of independence.
     #[cfg(test)]
-    pub(super) fn brightness(&self) -> f32 {
+    pub(crate) fn brightness(&self) -> f32 {
         self.brightness
     }
 
     /// Lights opaque premultiplied RGBA pixels of a square picture and adds noise.
     ///
     /// The pixels past the end of `rgba`, were there any, stay black.
-    pub(super) fn develop(&self, rgba: &[u8], size: u32, noise: &mut Draws) -> RgbImage {
+    pub(crate) fn develop(&self, rgba: &[u8], size: u32, noise: &mut Draws) -> RgbImage {
         let step = 2.0 / size as f32;
         let mut seed = noise.bits();
         // Two bytes of a hash add up to a triangular distribution on [-255, 255].

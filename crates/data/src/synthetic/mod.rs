@@ -11,21 +11,21 @@
 //! all. A share of the figures is restrained: their bodies show little, so a reader has to look at
 //! faces too.
 
-mod background;
-mod canvas;
-mod draws;
+pub(crate) mod background;
+pub(crate) mod canvas;
+pub(crate) mod draws;
 mod expression;
 mod face;
 mod figure;
 mod hair;
 mod identity;
-mod light;
+pub(crate) mod light;
 mod render;
 mod scene;
 mod texts;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 

@@ -79,7 +79,7 @@ impl ParameterGroup {
 pub struct Rate {
     /// Base learning rate, before the schedule.
     pub learning_rate: f64,
-    /// Decoupled weight decay.
+    /// Weight decay; decoupled in [`AdamW`](super::AdamW), as the method has it elsewhere.
     pub weight_decay: f64,
 }
 

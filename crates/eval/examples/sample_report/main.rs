@@ -59,7 +59,6 @@ fn report() -> RunReport {
     RunReport {
         title: "nano on the synthetic corpus".to_owned(),
         note: Some(NOTE.to_owned()),
-        created: Some("2026-01-31T12:00:00Z".to_owned()),
         device: "cpu (flex): the only graphics adapter is a software one".to_owned(),
         seed: 1,
         command_line: "cargo run -p trainer --release -- --compare vanilla --seed 1".to_owned(),

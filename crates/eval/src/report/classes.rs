@@ -21,6 +21,15 @@ pub(super) fn section(report: &RunReport) -> String {
 }
 
 fn matrix(confusion: &ConfusionMatrix) -> String {
+    captioned_matrix(
+        confusion,
+        "Zero-shot predictions on the test split: clips of the emotion in a row that were read as \
+         the emotion in a column. Shade is the share of the row; the diagonal is right.",
+    )
+}
+
+/// A confusion matrix as a sheet; `caption` is HTML.
+pub(super) fn captioned_matrix(confusion: &ConfusionMatrix, caption: &str) -> String {
     if confusion.labels.is_empty() {
         return String::new();
     }
@@ -40,9 +49,7 @@ fn matrix(confusion: &ConfusionMatrix) -> String {
     let least_width = LEAST_CELL_WIDTH * number;
     format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\">\
-         <table class=\"sheet confusion{many}\" style=\"min-width:{least_width}px\"><caption>Zero-shot predictions on the test split: clips \
-         of the emotion in a row that were read as the emotion in a column. Shade is the share of \
-         the row; the diagonal is right.</caption><thead><tr>\
+         <table class=\"sheet confusion{many}\" style=\"min-width:{least_width}px\"><caption>{caption}</caption><thead><tr>\
          <th scope=\"col\" class=\"corner\">true \\ read as</th>{columns}</tr></thead>\
          <tbody>{rows}</tbody></table></div>"
     )

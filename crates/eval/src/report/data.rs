@@ -13,8 +13,6 @@ pub struct RunReport {
     pub title: String,
     /// A remark that must not be overlooked, shown above everything else.
     pub note: Option<String>,
-    /// When the run ended, in any form a reader understands (RFC 3339 by preference).
-    pub created: Option<String>,
     /// The device the run used and why it was chosen.
     pub device: String,
     /// Seed of the main run.

@@ -15,6 +15,7 @@ mod classes;
 mod colour;
 mod data;
 mod examples;
+mod folds;
 mod format;
 mod page;
 mod picture;
@@ -31,6 +32,7 @@ pub use data::{
     Reading, ReadingExample, Reweighting, RunReport, Scores, SecondSeed, Series, Stage, SubjectBox,
     Timing, TrainingHistory,
 };
+pub use folds::FoldReport;
 pub use readings::{ReadingFrame, ReadingsPage, readings_html};
 pub use readings_plot::readings_plot;
 

@@ -10,15 +10,12 @@ pub(super) fn header(report: &RunReport) -> String {
         .as_deref()
         .map(|note| format!("<p class=\"notice\" role=\"note\">{}</p>", escape(note)))
         .unwrap_or_default();
-    let mut facts = vec![
+    let facts = [
         ("Model", model_line(report)),
         ("Device", report.device.clone()),
         ("Seed", report.seed.to_string()),
         ("Training", training_line(report)),
     ];
-    if let Some(created) = &report.created {
-        facts.push(("Finished", created.clone()));
-    }
     let facts: String = facts
         .iter()
         .map(|(name, value)| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escape(value)))

@@ -12,7 +12,7 @@ use crate::inputs::subject::SubjectChoice;
 /// Options on what of a clip is looked at.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ViewArgs {
-    /// Who the subject is: whole, none, box:x1,y1,x2,y2 (pixels) or mask:FILE
+    /// Who the subject is: whole, none, detect[:n], box:x1,y1,x2,y2 (pixels) or mask:FILE
     #[arg(long, value_name = "SUBJECT", default_value = "whole")]
     pub subject: SubjectChoice,
     /// Frames per second at which videos are read

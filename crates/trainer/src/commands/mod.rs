@@ -8,4 +8,5 @@ pub mod import;
 pub mod inspect;
 pub mod predict;
 pub mod probe;
+pub mod text_classifier;
 pub mod zero_shot;

@@ -20,7 +20,7 @@ use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
 use crate::inputs::files::read_file;
 use crate::inputs::labels::LabelArgs;
-use crate::inputs::subject::Subject;
+use crate::inputs::subject::{Person, Subject};
 use crate::models::{LoadedModel, ModelArgs};
 
 /// Frames shown on the page; each further one would halve their size.
@@ -30,12 +30,17 @@ const EXAMPLES: &str = "\
 Examples:
   trainer predict face.png
   trainer predict talk.mp4 --subject box:120,40,380,460 --report talk.html
-  trainer predict talk.mp4 --labels 'calm,nervous' --out talk.csv --plot talk.svg
+  trainer predict talk.mp4 --subject detect --labels 'calm,nervous' --plot talk.svg
+  trainer predict talk.mp4 --subject detect:2 --out talk.csv
   trainer predict face.png --probe probe.safetensors --json
 
 A video is read at --fps frames per second through the programs of FFmpeg, and the model sees a
 sliding window of its own number of frames; before the window is full, the first frame stands in
-for those that are missing.";
+for those that are missing.
+
+--subject detect finds faces and follows the largest and most central one of the first frame that
+shows any, detect:2 the second of the first frame that shows two; its head and shoulders are the
+subject. Frames in which nobody is known to be there count as having no subject.";
 
 /// Options of `predict`.
 #[derive(clap::Args, Clone, Debug)]
@@ -92,6 +97,20 @@ struct PredictResult<'a> {
     label: String,
     frames: usize,
     readings: Vec<TimedReading>,
+    /// With `--subject detect`: the subject in every frame.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boxes: Option<Vec<FrameBoxes>>,
+}
+
+/// Where the subject was found.
+#[derive(Debug, Serialize)]
+struct FrameBoxes {
+    /// Seconds of the frame.
+    time: f64,
+    /// Nobody before the subject is first found and when it is lost.
+    person: Option<Person>,
+    /// Left, top, right and bottom of what the model is told the subject is, in pixels.
+    subject: Option<[f32; 4]>,
 }
 
 /// The embeddings of a stream.
@@ -101,6 +120,7 @@ struct Watched {
     embeddings: Vec<f32>,
     frames: usize,
     shown: Vec<ReadingFrame>,
+    boxes: Option<Vec<FrameBoxes>>,
 }
 
 /// Runs the command.
@@ -135,6 +155,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> anyhow::Result<()> {
         mean,
         frames: watched.frames,
         readings,
+        boxes: watched.boxes,
     };
     write_outputs(args, &result, format, watched.shown, &device.name)?;
     context.finish(&result, &text(&result))
@@ -157,15 +178,17 @@ fn watch(
         embeddings: Vec::new(),
         frames: 0,
         shown: Vec::new(),
+        boxes: args.view.subject.is_detected().then(Vec::new),
     };
+    let mut subjects = subject.follow(args.view.fps);
     // The number of frames shows only at the end, so the page's are thinned out on the way.
     let mut shown_every = 1;
     let bar = context.progress(0, "frames");
     for frame in media.frames(Some(args.view.fps)).map_err(bad_input)? {
         let frame = frame.map_err(bad_input)?;
-        let mask = subject.mask(&name, &frame.picture, preprocess)?;
+        let sight = subjects.look(&name, frame.time, &frame.picture, preprocess)?;
         let embedding = stream
-            .push_picture(&frame.picture, &mask)
+            .push_picture(&frame.picture, &sight.mask)
             .or_bad_input(&name)?;
         let index = watched.frames;
         watched.frames += 1;
@@ -189,7 +212,7 @@ fn watch(
                 watched.shown.push(ReadingFrame {
                     time: frame.time,
                     picture: frame.picture,
-                    subject: subject.outline().map(|edges| SubjectBox {
+                    subject: sight.outline.map(|edges| SubjectBox {
                         left: edges.x1,
                         top: edges.y1,
                         right: edges.x2,
@@ -198,8 +221,18 @@ fn watch(
                 });
             }
         }
+        if let Some(boxes) = &mut watched.boxes {
+            boxes.push(FrameBoxes {
+                time: frame.time,
+                person: sight.person,
+                subject: sight
+                    .outline
+                    .map(|edges| [edges.x1, edges.y1, edges.x2, edges.y2]),
+            });
+        }
     }
     bar.finish_and_clear();
+    subjects.finish(&name)?;
     Ok(watched)
 }
 

@@ -45,7 +45,6 @@ pub fn build(
     Ok(RunReport {
         title: "nano on the synthetic corpus".to_owned(),
         note: None,
-        created: None,
         device: outcome.device.clone(),
         seed: outcome.seed,
         command_line: std::env::args().skip(1).fold(

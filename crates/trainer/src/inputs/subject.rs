@@ -1,16 +1,28 @@
 //! Who the subject is: `--subject`.
 
+mod follow;
+
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use emotionclip::Clip;
+use burn::tensor::Device;
+use emotionclip::detector::{BUNDLED_WEIGHTS, Detector};
 use emotionclip::preprocess::{MaskProtocol, Preprocess, SubjectBox};
+use emotionclip::{Clip, Pretrained};
 use emotionclip_data::decode;
 use image::{GrayImage, Luma, RgbImage};
 use sha2::{Digest, Sha256};
 
 use crate::failure::{OrBadInput, bad_input};
+
+use follow::Follower;
+
+pub use follow::Person;
+
+/// Frames of a clip that were picked from all over it are about a second apart.
+const SAMPLED_RATE: f64 = 1.0;
 
 /// The value of `--subject`.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +35,15 @@ pub enum SubjectChoice {
     Box(SubjectBox),
     /// A picture of the frames' size, white where the subject is.
     Mask(PathBuf),
+    /// Whoever the detector finds; with several, the one of this rank by size and place.
+    Detect(NonZeroUsize),
+}
+
+impl SubjectChoice {
+    /// Whether the subject is looked for in the frames.
+    pub fn is_detected(&self) -> bool {
+        matches!(self, Self::Detect(_))
+    }
 }
 
 impl FromStr for SubjectChoice {
@@ -32,10 +53,15 @@ impl FromStr for SubjectChoice {
         match text.split_once(':') {
             None if text == "whole" => Ok(Self::Whole),
             None if text == "none" => Ok(Self::None),
+            None if text == "detect" => Ok(Self::Detect(NonZeroUsize::MIN)),
+            Some(("detect", rank)) => rank.parse().map(Self::Detect).map_err(|_| {
+                format!("detect:{rank}: give a number from 1, the largest and most central face")
+            }),
             Some(("mask", file)) if !file.is_empty() => Ok(Self::Mask(PathBuf::from(file))),
             Some(("box", edges)) => parse_box(edges).map(Self::Box),
             _ => Err(format!(
-                "'{text}' is no subject; use whole, none, box:x1,y1,x2,y2 (pixels) or mask:FILE"
+                "'{text}' is no subject; use whole, none, detect[:n], box:x1,y1,x2,y2 (pixels) or \
+                 mask:FILE"
             )),
         }
     }
@@ -76,15 +102,29 @@ impl fmt::Display for SubjectChoice {
                 write!(formatter, "box:{x1},{y1},{x2},{y2}")
             }
             Self::Mask(path) => write!(formatter, "mask:{}", path.display()),
+            Self::Detect(rank) if rank.get() == 1 => formatter.write_str("detect"),
+            Self::Detect(rank) => write!(formatter, "detect:{rank}"),
         }
     }
 }
 
-/// A subject whose mask file has been read.
+/// A subject, with the mask file read or the detector ready.
 #[derive(Clone, Debug)]
 pub struct Subject {
     choice: SubjectChoice,
     mask: Option<GrayImage>,
+    detector: Option<Detector>,
+}
+
+/// The subject in one frame.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// White where the subject is, of the frame's size; black if nobody is known to be there.
+    pub mask: GrayImage,
+    /// The subject's box, for drawing.
+    pub outline: Option<SubjectBox>,
+    /// Who the detector says it is.
+    pub person: Option<Person>,
 }
 
 impl Subject {
@@ -106,36 +146,81 @@ impl Subject {
             }
             _ => None,
         };
-        let choice = choice.clone();
-        Ok(Self { choice, mask })
-    }
-
-    /// The box, for drawing.
-    pub fn outline(&self) -> Option<SubjectBox> {
-        match self.choice {
-            SubjectChoice::Box(subject) => Some(subject),
+        let detector = match choice {
+            // On the CPU wherever the model runs: the network is small, and faces are the same on
+            // every machine.
+            SubjectChoice::Detect(_) => Some(Detector::bundled(&Device::flex())?),
             _ => None,
-        }
+        };
+        let choice = choice.clone();
+        Ok(Self {
+            choice,
+            mask,
+            detector,
+        })
     }
 
     /// What distinguishes features of one subject from another's.
     pub fn fingerprint(&self) -> String {
-        match &self.mask {
-            Some(mask) => {
+        match (&self.choice, &self.mask) {
+            (_, Some(mask)) => {
                 let mut digest = Sha256::new();
                 digest.update(mask.width().to_le_bytes());
                 digest.update(mask.as_raw());
                 format!("mask:{:x}", digest.finalize())
             }
-            None => self.choice.to_string(),
+            (SubjectChoice::Detect(_), None) => {
+                format!("{}:{}", self.choice, Pretrained::hash(BUNDLED_WEIGHTS))
+            }
+            (choice, None) => choice.to_string(),
         }
     }
 
-    /// The mask of a frame, of the frame's size.
+    /// Follows the subject through the frames of one stream, so many a second; says on stderr who
+    /// was found.
+    pub fn follow(&self, frames_per_second: f64) -> SubjectStream<'_> {
+        self.stream(frames_per_second, true)
+    }
+
+    fn stream(&self, frames_per_second: f64, announce: bool) -> SubjectStream<'_> {
+        let follower = match (&self.choice, &self.detector) {
+            (SubjectChoice::Detect(rank), Some(detector)) => Some(Follower::new(
+                detector,
+                rank.get(),
+                frames_per_second,
+                announce,
+            )),
+            _ => None,
+        };
+        SubjectStream {
+            subject: self,
+            follower,
+        }
+    }
+
+    /// Frames with the subject's masks.
     ///
     /// # Errors
-    /// Bad input for a mask of another size or a box outside the frame; `file` names the frame.
-    pub fn mask(
+    /// Bad input for a mask of another size, a box outside a frame, or no face in any frame; `file`
+    /// names the clip.
+    pub fn clip(
+        &self,
+        file: &dyn fmt::Display,
+        frames: Vec<RgbImage>,
+        preprocess: &Preprocess,
+    ) -> anyhow::Result<Clip> {
+        let mut stream = self.stream(SAMPLED_RATE, false);
+        let mut masks = Vec::with_capacity(frames.len());
+        for (index, frame) in frames.iter().enumerate() {
+            let time = index as f64 / SAMPLED_RATE;
+            masks.push(stream.look(file, time, frame, preprocess)?.mask);
+        }
+        stream.finish(file)?;
+        Ok(Clip { frames, masks })
+    }
+
+    /// The mask of a frame of a subject that is not looked for.
+    fn given(
         &self,
         file: &dyn fmt::Display,
         frame: &RgbImage,
@@ -144,10 +229,7 @@ impl Subject {
         let (width, height) = frame.dimensions();
         match (&self.choice, &self.mask) {
             (SubjectChoice::Box(subject), _) => {
-                // The rule of this corpus is pixels of the frame as it came, edges outward.
-                let mask = MaskProtocol::Bold
-                    .mask(&[*subject], [width, height], preprocess)
-                    .or_bad_input(file)?;
+                let mask = boxed(file, *subject, frame, preprocess)?;
                 if mask.iter().all(|value| *value == 0) {
                     return Err(bad_input(format!(
                         "{file}: {} lies outside its {width} × {height} pixels",
@@ -164,26 +246,76 @@ impl Subject {
                 mask.width(),
                 mask.height()
             ))),
-            (SubjectChoice::None, None) => Ok(GrayImage::new(width, height)),
-            (_, None) => Ok(GrayImage::from_pixel(width, height, Luma([u8::MAX]))),
+            (SubjectChoice::Whole, None) => {
+                Ok(GrayImage::from_pixel(width, height, Luma([u8::MAX])))
+            }
+            (_, None) => Ok(GrayImage::new(width, height)),
         }
     }
+}
 
-    /// Frames with the subject's masks.
+/// The mask of a box in pixels of the frame as it came, edges outward: the rule of BoLD.
+fn boxed(
+    file: &dyn fmt::Display,
+    subject: SubjectBox,
+    frame: &RgbImage,
+    preprocess: &Preprocess,
+) -> anyhow::Result<GrayImage> {
+    let size = [frame.width(), frame.height()];
+    MaskProtocol::Bold
+        .mask(&[subject], size, preprocess)
+        .or_bad_input(file)
+}
+
+/// The subject in the frames of one stream.
+pub struct SubjectStream<'a> {
+    subject: &'a Subject,
+    follower: Option<Follower<'a>>,
+}
+
+impl SubjectStream<'_> {
+    /// The subject in the next frame, shown at `time` seconds; `file` names it in errors.
     ///
     /// # Errors
-    /// As [`Self::mask`].
-    pub fn clip(
-        &self,
+    /// Bad input for a mask of another size or a box outside the frame.
+    pub fn look(
+        &mut self,
         file: &dyn fmt::Display,
-        frames: Vec<RgbImage>,
+        time: f64,
+        frame: &RgbImage,
         preprocess: &Preprocess,
-    ) -> anyhow::Result<Clip> {
-        let masks = frames
-            .iter()
-            .map(|frame| self.mask(file, frame, preprocess));
-        let masks = masks.collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Clip { frames, masks })
+    ) -> anyhow::Result<Sight> {
+        let Some(follower) = &mut self.follower else {
+            let outline = match self.subject.choice {
+                SubjectChoice::Box(subject) => Some(subject),
+                _ => None,
+            };
+            return Ok(Sight {
+                mask: self.subject.given(file, frame, preprocess)?,
+                outline,
+                person: None,
+            });
+        };
+        let person = follower.look(file, time, frame)?;
+        let outline = person.as_ref().and_then(|person| person.subject);
+        let mask = match outline {
+            Some(subject) => boxed(file, subject, frame, preprocess)?,
+            None => GrayImage::new(frame.width(), frame.height()),
+        };
+        Ok(Sight {
+            mask,
+            outline,
+            person,
+        })
+    }
+
+    /// Ends the stream.
+    ///
+    /// # Errors
+    /// Bad input when a subject was to be found and wasn't in any frame.
+    pub fn finish(self, file: &dyn fmt::Display) -> anyhow::Result<()> {
+        self.follower
+            .map_or(Ok(()), |follower| follower.finish(file))
     }
 }
 
@@ -193,7 +325,14 @@ mod tests {
 
     #[test]
     fn choices_print_as_they_are_written() {
-        for text in ["whole", "none", "box:1,2.5,30,40", "mask:a:b.png"] {
+        for text in [
+            "whole",
+            "none",
+            "detect",
+            "detect:2",
+            "box:1,2.5,30,40",
+            "mask:a:b.png",
+        ] {
             assert_eq!(text.parse::<SubjectChoice>().unwrap().to_string(), text);
         }
         for text in [
@@ -204,6 +343,10 @@ mod tests {
             "box:1,2,nan,4",
             "mask:",
             "half",
+            "detect:",
+            "detect:0",
+            "detect:-1",
+            "detect:one",
         ] {
             assert!(text.parse::<SubjectChoice>().is_err(), "{text}");
         }
@@ -214,13 +357,18 @@ mod tests {
         let subject = Subject::read(&"box:1,0,3,2".parse().unwrap()).unwrap();
         let frame = RgbImage::new(4, 3);
         let preprocess = Preprocess::square(64);
-        let mask = subject.mask(&"a.png", &frame, &preprocess).unwrap();
+        let mut stream = subject.follow(8.0);
+        let mask = stream
+            .look(&"a.png", 0.0, &frame, &preprocess)
+            .unwrap()
+            .mask;
         assert_eq!(
             mask.into_raw(),
             [0, 255, 255, 0, 0, 255, 255, 0, 0, 0, 0, 0]
         );
         let outside = Subject::read(&"box:10,10,20,20".parse().unwrap()).unwrap();
-        let error = outside.mask(&"a.png", &frame, &preprocess).unwrap_err();
+        let mut stream = outside.follow(8.0);
+        let error = stream.look(&"a.png", 0.0, &frame, &preprocess).unwrap_err();
         assert!(
             error.to_string().contains("outside its 4 × 3 pixels"),
             "{error}"
@@ -243,8 +391,20 @@ mod tests {
             .save(&path)
             .unwrap();
         let subject = Subject::read(&choice).unwrap();
-        let error = subject.mask(&"a.png", &RgbImage::new(8, 8), &Preprocess::square(64));
+        let mut stream = subject.follow(8.0);
+        let preprocess = Preprocess::square(64);
+        let error = stream.look(&"a.png", 0.0, &RgbImage::new(8, 8), &preprocess);
         assert!(error.unwrap_err().to_string().contains("has 4 × 3"));
         assert!(subject.fingerprint().starts_with("mask:"));
+    }
+
+    #[test]
+    fn frames_without_anybody_are_no_clip_of_a_detected_subject() {
+        let subject = Subject::read(&"detect".parse().unwrap()).unwrap();
+        assert!(subject.fingerprint().starts_with("detect:"));
+        let frames = vec![RgbImage::new(64, 48); 2];
+        let error = subject.clip(&"a.mp4", frames, &Preprocess::square(64));
+        let message = error.unwrap_err().to_string();
+        assert!(message.starts_with("a.mp4: no face"), "{message}");
     }
 }

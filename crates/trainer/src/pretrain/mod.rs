@@ -11,7 +11,6 @@ use std::path::PathBuf;
 
 use emotionclip::config::{Preset, SubjectEncoding, TemporalFusion};
 use emotionclip::loss::KlDirection;
-use serde::Serialize;
 
 pub use batch::open_corpus;
 pub use config::{RunConfig, TowerMode};
@@ -167,29 +166,6 @@ fn parse_direction(text: &str) -> Result<KlDirection, String> {
     }
 }
 
-/// What `pretrain --json` prints.
-#[derive(Clone, Debug, Serialize)]
-pub struct PretrainResult {
-    /// The trained model's file.
-    pub model: PathBuf,
-    /// SHA-256 of that file.
-    pub model_sha256: String,
-    /// Steps done.
-    pub steps: usize,
-    /// Loss of the last step.
-    pub final_loss: f64,
-    /// Accuracy on the validation scenes with label texts.
-    pub validation_accuracy: f64,
-    /// Seconds of training, resumed parts included.
-    pub train_seconds: f64,
-    /// Pairs a second.
-    pub clips_per_second: f64,
-    /// Device of the run.
-    pub device: String,
-    /// Seed of the run.
-    pub seed: u64,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -212,25 +188,14 @@ pub fn run(args: &PretrainArgs, context: &Context) -> anyhow::Result<()> {
     }
     let mut run = Run::open(&args.run, config, args.resume, context)?;
     let outcome = run.train(context)?;
-    let result = PretrainResult {
-        model: outcome.model_path,
-        model_sha256: outcome.model_sha256,
-        steps: outcome.steps,
-        final_loss: outcome.final_loss,
-        validation_accuracy: outcome.validation_accuracy,
-        train_seconds: outcome.train_seconds,
-        clips_per_second: outcome.clips_per_second,
-        device: outcome.device,
-        seed: outcome.seed,
-    };
     let text = format!(
         "{} after {} steps: loss {:.4}, validation accuracy {:.3}, {:.0} s, {:.0} clips/s",
-        result.model.display(),
-        result.steps,
-        result.final_loss,
-        result.validation_accuracy,
-        result.train_seconds,
-        result.clips_per_second
+        outcome.model_path.display(),
+        outcome.steps,
+        outcome.final_loss,
+        outcome.validation_accuracy,
+        outcome.train_seconds,
+        outcome.clips_per_second
     );
-    context.finish(&result, &text)
+    context.finish(&outcome, &text)
 }

@@ -16,6 +16,7 @@ use emotionclip::{EmotionClip, Pretrained};
 use emotionclip_data::synthetic::{FigureCount, Split, SyntheticCorpus};
 use emotionclip_eval::sinks::{JsonlSink, TensorBoardSink};
 use indicatif::ProgressBar;
+use serde::Serialize;
 use serde_json::json;
 
 use super::batch::{BatchMaker, Prefetcher, open_corpus};
@@ -44,12 +45,14 @@ pub struct History {
     pub validation: Vec<(usize, f64)>,
 }
 
-/// A finished run.
-#[derive(Clone, Debug)]
+/// A finished run; as JSON what `pretrain --json` prints.
+#[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     /// The trained model, on the plain device.
+    #[serde(skip)]
     pub pretrained: Pretrained,
     /// Its file.
+    #[serde(rename = "model")]
     pub model_path: PathBuf,
     /// SHA-256 of the file.
     pub model_sha256: String,
@@ -57,7 +60,7 @@ pub struct Outcome {
     pub steps: usize,
     /// Loss of the last step.
     pub final_loss: f64,
-    /// Zero-shot accuracy on the validation scenes.
+    /// Zero-shot accuracy on the validation scenes with label texts.
     pub validation_accuracy: f64,
     /// Seconds of training.
     pub train_seconds: f64,
@@ -68,6 +71,7 @@ pub struct Outcome {
     /// Seed.
     pub seed: u64,
     /// What was measured on the way.
+    #[serde(skip)]
     pub history: History,
 }
 

@@ -1,68 +1,116 @@
 //! One optimisation step, and what is said when it fails.
 
 use burn::module::Module as _;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use emotionclip::EmotionClip;
 use emotionclip::model::l2_normalize;
 use emotionclip::optim::{AdamW, GroupRates, ParameterGradients, ParameterGroup};
 use emotionclip::parameters::to_state_dict;
 use emotionclip::pretrained::token_tensor;
+use emotionclip::text::TextTransformer;
 use emotionclip::vision::VisionTransformer;
 
 use super::batch::Batch;
 use super::config::{RunConfig, Stage, StageInput};
 
 /// Threads that encode frames side by side. A constant, not the number of cores: gradients are
-/// summed in the order of the shards, so a run gives the same numbers on any machine. Burn's CPU
+/// summed in the order of the branches, so a run gives the same numbers on any machine. Burn's CPU
 /// engine keeps little more than one core busy at the sizes of `nano`.
-const SHARDS: usize = 2;
+const FRAME_SHARDS: usize = 2;
 
-/// A shard's encoder, a copy with a graph of its own, and its features with that graph.
-struct Shard {
-    encoder: VisionTransformer,
+/// What one thread encodes.
+enum Job<'a> {
+    /// Some of the batch's frames and their masks.
+    Frames { frames: &'a [f32], masks: &'a [f32] },
+    /// All of the batch's texts, or all of their partners.
+    Texts(&'a [Vec<u32>]),
+}
+
+/// The encoder a branch went through: a copy with a graph of its own.
+enum Encoder {
+    Frames(VisionTransformer),
+    Texts(TextTransformer),
+}
+
+/// One thread's encoder and its features with their graph.
+struct Branch {
+    encoder: Encoder,
     features: Tensor<2>,
 }
 
-/// Encodes a batch's frames in shards.
-fn encode_frames(model: &EmotionClip, batch: &Batch, device: &Device) -> Vec<Shard> {
-    let size = batch.size;
-    let count = batch.tokens.len() * batch.frame_count;
-    let per_shard = count.div_ceil(SHARDS).max(1);
-    let (frame, mask) = (3 * size * size, size * size);
-    let encode = |frames: &[f32], masks: &[f32]| {
-        let rows = masks.len() / mask;
-        let encoder = model.visual.clone().fork(device);
-        let frames = TensorData::new(frames.to_vec(), [rows, 3, size, size]);
-        let masks = TensorData::new(masks.to_vec(), [rows, size, size]);
-        let features = encoder.forward(
-            Tensor::from_data(frames, device),
-            Tensor::from_data(masks, device),
-        );
-        Shard { encoder, features }
-    };
-    let frames = batch.frames.chunks(per_shard * frame);
-    let masks = batch.masks.chunks(per_shard * mask);
-    in_parallel(frames.zip(masks), |(frames, masks)| encode(frames, masks))
+impl Branch {
+    fn encode(job: &Job<'_>, model: &EmotionClip, size: usize, device: &Device) -> Self {
+        match job {
+            Job::Frames { frames, masks } => {
+                let rows = masks.len() / (size * size);
+                let encoder = model.visual.clone().fork(device);
+                let frames = TensorData::new(frames.to_vec(), [rows, 3, size, size]);
+                let masks = TensorData::new(masks.to_vec(), [rows, size, size]);
+                let features = encoder.forward(
+                    Tensor::from_data(frames, device),
+                    Tensor::from_data(masks, device),
+                );
+                Self {
+                    encoder: Encoder::Frames(encoder),
+                    features,
+                }
+            }
+            Job::Texts(tokens) => {
+                let encoder = model.text.clone().fork(device);
+                let features = encoder.forward(token_tensor(tokens, device));
+                Self {
+                    encoder: Encoder::Texts(encoder),
+                    features,
+                }
+            }
+        }
+    }
+
+    /// Carries the gradient of the features back to the encoder's parameters.
+    fn backward(self, gradient: Tensor<2>) -> ParameterGradients {
+        let projected = self.features * Tensor::from_inner(gradient);
+        let mut gradients = projected.sum().backward();
+        match &self.encoder {
+            Encoder::Frames(encoder) => ParameterGradients::take(&mut gradients, encoder),
+            Encoder::Texts(encoder) => ParameterGradients::take(&mut gradients, encoder),
+        }
+    }
 }
 
-/// Carries the gradient of the features back to the encoder's parameters, shard by shard.
-fn backward_frames(shards: Vec<Shard>, gradient: Tensor<2>) -> ParameterGradients {
-    let mut start = 0;
-    let parts = shards.into_iter().map(|shard| {
-        let [rows, _] = shard.features.dims();
-        start += rows;
-        (shard, gradient.clone().narrow(0, start - rows, rows))
-    });
-    let parts: Vec<_> = parts.collect();
-    let gradients = in_parallel(parts.into_iter(), |(shard, gradient)| {
-        let projected = shard.features * Tensor::from_inner(gradient);
-        ParameterGradients::take(&mut projected.sum().backward(), &shard.encoder)
-    });
-    let mut sum = ParameterGradients::default();
-    for part in gradients {
-        sum.add(part);
+/// Features of consecutive branches, joined and cut off from the branches' graphs: the leaf that
+/// the loss is differentiated by.
+struct Joined {
+    features: Tensor<2>,
+    branches: Vec<Branch>,
+}
+
+impl Joined {
+    fn new(branches: Vec<Branch>) -> Self {
+        let parts = branches
+            .iter()
+            .map(|branch| branch.features.clone().inner())
+            .collect();
+        Self {
+            features: Tensor::from_inner(Tensor::cat(parts, 0)).require_grad(),
+            branches,
+        }
     }
-    sum
+
+    /// The branches that have parameters to train, each with its rows of the gradient.
+    fn with_gradients(self, graph: &mut Gradients) -> Vec<(Branch, Tensor<2>)> {
+        let Some(gradient) = self.features.grad_remove(graph) else {
+            return Vec::new();
+        };
+        let mut start = 0;
+        let rows = |branch: Branch| {
+            let [rows, _] = branch.features.dims();
+            start += rows;
+            (branch, gradient.clone().narrow(0, start - rows, rows))
+        };
+        let parts: Vec<_> = self.branches.into_iter().map(rows).collect();
+        let tracked = |part: &(Branch, _)| part.0.features.is_tracked();
+        parts.into_iter().filter(tracked).collect()
+    }
 }
 
 /// Maps on a thread each; results in the order of the items.
@@ -107,8 +155,9 @@ pub fn scheduled_rates(config: &RunConfig, stage: &Stage, step_in_stage: usize) 
 
 /// Runs one step and gives the updated model and the loss.
 ///
-/// The frame encoder works in shards: forward on threads, the loss on the joined features, and
-/// their gradient back through each shard's graph. The result is the gradient of the whole batch.
+/// Frames and texts are encoded on threads of their own; the loss sees the joined features, and
+/// their gradient goes back through each thread's graph, again side by side. The result is the
+/// gradient of the whole batch.
 pub fn train_step(
     config: &RunConfig,
     stage: &Stage,
@@ -121,56 +170,66 @@ pub fn train_step(
     let count = batch.tokens.len();
     let sentiment = TensorData::new(batch.sentiment.clone(), [count, 7]);
     let sentiment = Tensor::from_data(sentiment, device);
-    let shards = match stage.input {
-        StageInput::Utterances => Vec::new(),
-        StageInput::Peak | StageInput::Clip => encode_frames(&model, batch, device),
-    };
-    let features = (!shards.is_empty()).then(|| {
-        let parts = shards
-            .iter()
-            .map(|shard| shard.features.clone().inner())
-            .collect();
-        Tensor::from_inner(Tensor::cat(parts, 0)).require_grad()
+    let jobs = jobs(stage, batch);
+    let mut branches = in_parallel(jobs.iter(), |job| {
+        Branch::encode(job, &model, batch.size, device)
     });
-    let video = match &features {
-        None => model.encode_text(token_tensor(&batch.partners, device)),
-        Some(features) if stage.input == StageInput::Peak => features.clone(),
-        Some(features) => {
-            let [_, width] = features.dims();
-            model
-                .temporal
-                .forward(features.clone().reshape([count, batch.frame_count, width]))
+    // The texts are the last branch, see `jobs`.
+    let texts = Joined::new(branches.split_off(jobs.len() - 1));
+    let seen = Joined::new(branches);
+    let video = match stage.input {
+        StageInput::Utterances | StageInput::Peak => seen.features.clone(),
+        StageInput::Clip => {
+            let [_, width] = seen.features.dims();
+            let clips = [count, batch.frame_count, width];
+            model.temporal.forward(seen.features.clone().reshape(clips))
         }
     };
-    let tokens = token_tensor(&batch.tokens, device);
-    let text = if stage.freeze_text {
-        Tensor::from_inner(model.text.valid().forward(tokens.inner()))
-    } else {
-        model.encode_text(tokens)
-    };
-    let scale = model.similarity_scale();
-    let loss = config
-        .loss
-        .loss(l2_normalize(video), l2_normalize(text), scale, sentiment);
+    let loss = config.loss.loss(
+        l2_normalize(video),
+        l2_normalize(texts.features.clone()),
+        model.similarity_scale(),
+        sentiment,
+    );
     let mut graph = loss.backward();
     let value = loss.inner().into_scalar::<f32>();
     if !value.is_finite() {
         return (model, f64::from(value));
     }
     let mut gradients = ParameterGradients::take(&mut graph, &model);
-    let trained = shards
-        .first()
-        .is_some_and(|shard| shard.features.is_tracked());
-    if let Some(gradient) = features
-        .filter(|_| trained)
-        .and_then(|f| f.grad_remove(&mut graph))
-    {
-        gradients.add(backward_frames(shards, gradient));
+    let mut parts = seen.with_gradients(&mut graph);
+    if !stage.freeze_text {
+        parts.extend(texts.with_gradients(&mut graph));
+    }
+    for part in in_parallel(parts.into_iter(), |(branch, gradient)| {
+        branch.backward(gradient)
+    }) {
+        gradients.add(part);
     }
     let model = optimizer
         .step_with(rates, model, gradients)
         .clamp_logit_scale();
     (model, f64::from(value))
+}
+
+/// What the threads of a step encode: the frames in shards, or the partners; the texts come last.
+fn jobs<'a>(stage: &Stage, batch: &'a Batch) -> Vec<Job<'a>> {
+    let mut jobs = match stage.input {
+        StageInput::Utterances => vec![Job::Texts(&batch.partners)],
+        StageInput::Peak | StageInput::Clip => {
+            let (frame, mask) = (3 * batch.size * batch.size, batch.size * batch.size);
+            let count = batch.tokens.len() * batch.frame_count;
+            let per_shard = count.div_ceil(FRAME_SHARDS).max(1);
+            let frames = batch.frames.chunks(per_shard * frame);
+            let masks = batch.masks.chunks(per_shard * mask);
+            let shards = frames.zip(masks);
+            shards
+                .map(|(frames, masks)| Job::Frames { frames, masks })
+                .collect()
+        }
+    };
+    jobs.push(Job::Texts(&batch.tokens));
+    jobs
 }
 
 /// Why training must stop, for people: what is not finite, and how it got there.

@@ -6,7 +6,7 @@ use super::*;
 const SAMPLES: u64 = 7000;
 
 /// Pearson's chi-square statistic of a table of counts, and its degrees of freedom.
-fn chi_square(pairs: &[(usize, usize)]) -> (f64, f64) {
+pub(crate) fn chi_square(pairs: &[(usize, usize)]) -> (f64, f64) {
     let rows = 1 + pairs.iter().map(|pair| pair.0).max().unwrap_or(0);
     let columns = 1 + pairs.iter().map(|pair| pair.1).max().unwrap_or(0);
     let mut counts = vec![vec![0.0_f64; columns]; rows];
@@ -33,13 +33,13 @@ fn chi_square(pairs: &[(usize, usize)]) -> (f64, f64) {
 /// The value that chi-square exceeds with probability 5e-5: Wilson and Hilferty's approximation
 /// with the normal quantile 3.89. With twenty tests a false alarm has probability 1e-3, once and
 /// for all, since the samples are seeded.
-fn critical(degrees: f64) -> f64 {
+pub(crate) fn critical(degrees: f64) -> f64 {
     let spread = 2.0 / (9.0 * degrees);
     degrees * (1.0 - spread + 3.89 * spread.sqrt()).powi(3)
 }
 
 /// One of `bins` equal bins of a value in `[low, high]`.
-fn bin(value: f32, low: f32, high: f32, bins: usize) -> usize {
+pub(crate) fn bin(value: f32, low: f32, high: f32, bins: usize) -> usize {
     let place = ((value - low) / (high - low) * bins as f32).max(0.0) as usize;
     place.min(bins - 1)
 }

@@ -1,6 +1,6 @@
 //! What the corpus promises, checked on samples.
 
-mod independence;
+pub(crate) mod independence;
 mod pictures;
 mod sampling;
 

@@ -1,0 +1,90 @@
+//! What every corpus of pairs has in common, so that a trainer need not know which it reads.
+
+use emotionclip::{Clip, Emotion};
+
+use crate::synthetic::{Sample, SyntheticCorpus, sentiment_logits, utterances};
+
+/// A clip with what its subject says.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// Name of the sample, unique in the corpus.
+    pub key: String,
+    /// The frames asked for, with the subject's mask in each.
+    pub clip: Clip,
+    /// What the subject says.
+    pub text: String,
+    /// Logits of a sentiment model for the text, in the order of [`Emotion::ALL`].
+    pub sentiment: [f32; Emotion::COUNT],
+    /// What the subject shows.
+    pub emotion: Emotion,
+    /// What the other people of the scene show, all different and different from the subject.
+    pub others: Vec<Emotion>,
+    /// The frame of the whole clip (not of those asked for) that shows the emotion best.
+    pub peak_frame: usize,
+}
+
+/// One split of a corpus: an unbounded sequence of pairs, each a function of its index.
+pub trait PairedCorpus: Send + Sync {
+    /// A pair with all its frames.
+    fn pair(&self, index: u64) -> Pair;
+
+    /// A pair with only the frame that shows the emotion best; the others cost nothing.
+    fn peak_pair(&self, index: u64) -> Pair;
+
+    /// What the subject of a pair shows, without drawing it.
+    fn emotion(&self, index: u64) -> Emotion;
+
+    /// Text and sentiment logits of a pair, without drawing it.
+    fn spoken(&self, index: u64) -> (&str, [f32; Emotion::COUNT]);
+
+    /// How many utterances of this split have an emotion as their dominant sentiment.
+    fn alike_count(&self, dominant: Emotion) -> usize;
+
+    /// One of the utterances that [`PairedCorpus::alike_count`] counts; empty where there is none
+    /// of this number.
+    fn alike(&self, dominant: Emotion, number: usize) -> &str;
+}
+
+impl From<Sample> for Pair {
+    fn from(sample: Sample) -> Self {
+        Self {
+            key: sample.key,
+            clip: sample.clip,
+            text: sample.text,
+            sentiment: sample.sentiment,
+            emotion: sample.emotion,
+            others: sample.others,
+            peak_frame: sample.peak_frame,
+        }
+    }
+}
+
+impl PairedCorpus for SyntheticCorpus {
+    fn pair(&self, index: u64) -> Pair {
+        self.sample(index).into()
+    }
+
+    fn peak_pair(&self, index: u64) -> Pair {
+        self.sample_peak(index).into()
+    }
+
+    fn emotion(&self, index: u64) -> Emotion {
+        self.scene(index).emotion()
+    }
+
+    fn spoken(&self, index: u64) -> (&str, [f32; Emotion::COUNT]) {
+        let text = self.text(index);
+        (text, sentiment_logits(text, self.emotion(index)))
+    }
+
+    fn alike_count(&self, dominant: Emotion) -> usize {
+        // The drawn corpus's logits peak at the label.
+        utterances(self.split(), dominant).len()
+    }
+
+    fn alike(&self, dominant: Emotion, number: usize) -> &str {
+        utterances(self.split(), dominant)
+            .get(number)
+            .map_or("", String::as_str)
+    }
+}
