@@ -43,7 +43,7 @@ from small_models import linear_weights, model_weights, norm_weights, random, to
 TOWERS = ModelConfig(
     embed_dim=8,
     vision=VisionConfig(image_size=8, patch_size=4, width=12, layers=1, heads=2),
-    text=TextConfig(vocab_size=520, context_length=8, width=8, layers=1, heads=2),
+    text=TextConfig(vocab_size=520, context_length=8, width=6, layers=1, heads=2),
     temporal=TemporalConfig(frames=3, layers=2, heads=2, feed_forward=6),
 )
 HEAD_WIDTH = 12
@@ -203,6 +203,8 @@ BASE_RATE = {"sgd": 20.0, "adam": 2.0, "adamw": 2.0}
 """Towers move at a thousandth of it, which must still show beside float32 weights."""
 WEIGHT_DECAY = 0.05
 TOWER_FACTOR = 0.001
+KEPT = ("logit_scale", "_token", "pos_embedding", ".layers.0.", ".ln_", ".out_proj.", "visual.proj")
+"""Some of every part: own, image tower, text tower; matrices, vectors, a table, a scalar."""
 
 
 def trained_groups(keys: list[str]) -> tuple[list[str], list[str]]:
@@ -221,7 +223,7 @@ def optimiser(name: str, groups: list[dict]) -> torch.optim.Optimizer:
 
 
 def write_optimisers(weights: Weights, grads: Weights) -> None:
-    """emoclip_optim.safetensors; the second temporal layer is left out, it is like the first."""
+    """emoclip_optim.safetensors, which holds the parameters of KEPT only."""
     own, along = trained_groups(list(weights))
     tensors = {}
     for name, base in BASE_RATE.items():
@@ -242,7 +244,7 @@ def write_optimisers(weights: Weights, grads: Weights) -> None:
             tensors |= {
                 f"expected/{name}/step{step}/{key}": leaf.detach().clone()
                 for key, leaf in leaves.items()
-                if ".layers.1." not in key and ".conv1." not in key
+                if any(part in key for part in KEPT)
             }
     config = {
         "rates": BASE_RATE,

@@ -66,15 +66,16 @@ fn listing(path: &Path) -> Vec<Expected> {
     serde_json::from_str::<Listing>(&text).unwrap().pictures
 }
 
-/// Smallest IoU that counts as the same box.
-const IOU: f32 = 0.95;
+/// Smallest IoU that counts as the same box: half a percent off on each side. Same weights and
+/// pixels give 0.9999, and pixels of another JPEG decoder 0.999.
+const IOU: f32 = 0.99;
 
-/// The network's weights are rounded to 2^-11, its outputs move by about as much of their size, and a
-/// sigmoid turns a logit of up to 4 that is off by 4 · 2^-11 · a few into a score off by a tenth of it.
-const SCORE_ERROR: f32 = 0.01;
+/// A score's slope against its logit is at most 1/4, and another JPEG decoder moves a logit of 2 by
+/// half a percent.
+const SCORE_ERROR: f32 = 0.0025;
 
-/// Key points lie within 0.05 of the face's side: what an IoU of 0.95 allows a box's edges.
-const POINT_ERROR: f32 = 0.05;
+/// Key points lie within 0.01 of the face's side: what such an IoU allows a box's edges.
+const POINT_ERROR: f32 = 0.01;
 
 /// Compares faces; gives the smallest IoU.
 fn compare(expected: &Expected, found: &[Face]) -> f32 {
@@ -127,7 +128,7 @@ fn faces_agree_with_onnx_runtime_on_the_committed_pictures() {
             );
         }
         let worst = compare(&expected, &detector.detect(&picture).unwrap());
-        println!("{}: IoU {worst:.4}", expected.name);
+        println!("{}: IoU {worst:.5}", expected.name);
         compared += expected.faces.len();
     }
     assert_eq!(compared, 2);
@@ -149,7 +150,7 @@ fn faces_agree_with_onnx_runtime_on_twenty_pictures() {
         let iou = compare(&expected, &found);
         let [width, height] = expected.size;
         println!(
-            "| {} | {width} × {height} | {} | {iou:.4} |",
+            "| {} | {width} × {height} | {} | {iou:.5} |",
             expected.name,
             found.len()
         );
@@ -157,7 +158,7 @@ fn faces_agree_with_onnx_runtime_on_twenty_pictures() {
         faces += found.len();
         worst = worst.min(iou);
     }
-    println!("{faces} faces in {pictures} pictures, smallest IoU {worst:.4}");
+    println!("{faces} faces in {pictures} pictures, smallest IoU {worst:.5}");
     assert!(pictures >= 20, "{pictures} pictures of people");
 }
 
@@ -379,19 +380,10 @@ fn a_subject_that_is_not_there_is_one_line_and_exit_code_2() {
     let refuses = |command: &str, input: &str, subject: &str, parts: &[&str]| {
         sandbox.refuses(&[command, input, "--subject", subject], parts);
     };
-    let nobody = [
-        "blank.png",
-        "no face found in the picture",
-        "--subject box:",
-    ];
+    let nobody = ["blank.png", "no face found", "--subject box:"];
     refuses("predict", "blank.png", "detect", &nobody);
     refuses("embed", "blank.png", "detect", &nobody);
-    refuses(
-        "predict",
-        "blanks",
-        "detect",
-        &["blanks", "in any of 3 frames"],
-    );
+    refuses("predict", "blanks", "detect", &["blanks", "no face found"]);
     let one = ["detect:2", "no frame shows more than 1"];
     refuses("predict", "a.png", "detect:2", &one);
     refuses("predict", "frames", "detect:2", &one);

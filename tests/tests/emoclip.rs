@@ -121,7 +121,10 @@ fn all_gradients_match_and_only_what_is_trained_has_one() {
         };
         let as_values = model.map(&mut mapper);
         let ids = trained.values();
-        assert!(ids.clone().all(|id| mapper.found.contains(id)), "{towers:?}");
+        assert!(
+            ids.clone().all(|id| mapper.found.contains(id)),
+            "{towers:?}"
+        );
         assert_eq!(mapper.found.len(), ids.len(), "{towers:?}");
 
         let mut state = to_state_dict(&as_values).expect("gradients can be read back");
@@ -138,7 +141,8 @@ fn all_gradients_match_and_only_what_is_trained_has_one() {
 fn a_model_writes_the_keys_and_values_it_read() {
     let golden = Golden::read("emoclip");
     let weights = golden.state_dict("weights");
-    let written = to_state_dict(&model(&golden, &Device::flex())).expect("weights can be read back");
+    let written =
+        to_state_dict(&model(&golden, &Device::flex())).expect("weights can be read back");
     assert_eq!(written, weights);
     let file = write_safetensors(&written, &BTreeMap::new());
     assert_eq!(read(file, "emoclip.safetensors").unwrap(), weights);
@@ -170,17 +174,16 @@ fn everything_wrong_with_a_file_is_in_one_error() {
     let mut state = golden.state_dict("weights");
     let layer = "temporal.temporal_transformer.layers.1";
     state.remove(&format!("{layer}.1.fn.fn.net.3.bias"));
-    state.insert("visual_head.extra".into(), RawTensor::from_i64(vec![1], &[0]).unwrap());
+    state.insert(
+        "visual_head.extra".into(),
+        RawTensor::from_i64(vec![1], &[0]).unwrap(),
+    );
     let short = RawTensor::from_f32(vec![1, 3, 8], &[0.0; 24]).unwrap();
     state.insert("temporal.pos_embedding".into(), short);
     let nan = RawTensor::from_f32(vec![1, 1, 8], &[f32::NAN; 8]).unwrap();
     state.insert("temporal.cls_token".into(), nan);
-    let error = load_state_dict(
-        fresh(&golden, &Device::flex()),
-        &state,
-        Completeness::Whole,
-    )
-    .unwrap_err();
+    let error =
+        load_state_dict(fresh(&golden, &Device::flex()), &state, Completeness::Whole).unwrap_err();
     let CheckpointError::Mismatch(mismatch) = error else {
         panic!("{error}");
     };
@@ -279,7 +282,10 @@ fn expect_weights(model: &EmoClip, goldens: [&Golden; 2], method: &str, step: us
         let relative = (error - rounding).max(0.0) / change;
         worst = worst.max(relative);
         assert!(change > 20.0 * rounding, "{prefix}/{key} hardly moves");
-        assert!(relative <= 1e-4, "{prefix}/{key}: {relative:.1e} of the change");
+        assert!(
+            relative <= 1e-4,
+            "{prefix}/{key}: {relative:.1e} of the change"
+        );
     }
     println!("{prefix}: worst error {worst:.1e} of the change");
     let untouched: Vec<_> = parameters(model)
@@ -376,18 +382,27 @@ fn an_optimizer_state_of_something_else_is_refused() {
     let adam = message(new(Method::adam(), TrainableTowers::Whole), &state);
     assert!(adam.contains("lacks a part"), "{adam}");
     let frozen = message(new(Method::sgd(), TrainableTowers::Frozen), &state);
-    assert!(frozen.contains("no parameter that this run trains"), "{frozen}");
+    assert!(
+        frozen.contains("no parameter that this run trains"),
+        "{frozen}"
+    );
 
     let mut short = state.clone();
     let one = RawTensor::from_f32(vec![1], &[0.0]).unwrap();
     short.insert("temporal.cls_token#momentum".into(), one);
     let short = message(new(Method::sgd(), TrainableTowers::Whole), &short);
-    assert!(short.contains("temporal.cls_token is of another size"), "{short}");
+    assert!(
+        short.contains("temporal.cls_token is of another size"),
+        "{short}"
+    );
     let mut broken = state;
     let nan = RawTensor::from_f32(vec![8], &[f32::NAN; 8]).unwrap();
     broken.insert("temporal.cls_token#momentum".into(), nan);
     let broken = message(new(Method::sgd(), TrainableTowers::Whole), &broken);
-    assert!(broken.contains("temporal.cls_token is not finite"), "{broken}");
+    assert!(
+        broken.contains("temporal.cls_token is not finite"),
+        "{broken}"
+    );
 }
 
 #[test]
@@ -452,7 +467,10 @@ fn varied_frames_equal_torchvision() {
         // The bound of interpolated frames in `preprocess.rs`; a pixel taken from a neighbour's
         // place would be off by far more.
         for (ours, expected) in ours.zip(expected) {
-            assert!((f64::from(*ours) - expected).abs() <= 1e-3, "{ours}, not {expected}");
+            assert!(
+                (f64::from(*ours) - expected).abs() <= 1e-3,
+                "{ours}, not {expected}"
+            );
         }
     }
 }
@@ -467,7 +485,11 @@ fn each_pixel_comes_from_where_torchvision_takes_it() {
         let mut frame = plane.repeat(3);
         case.of_clip().apply(&mut frame, size).unwrap();
         let expected = &golden.get(&format!("expected/plane/{index}")).values;
-        let ours: Vec<f64> = frame[..size * size].iter().copied().map(f64::from).collect();
+        let ours: Vec<f64> = frame[..size * size]
+            .iter()
+            .copied()
+            .map(f64::from)
+            .collect();
         assert_eq!(&ours, expected, "{} degrees", case.angle_degrees);
     }
 }
@@ -486,7 +508,11 @@ fn windows_are_those_of_the_release() {
     for case in golden.config::<Vec<WindowCase>>("/windows") {
         let window = ClipWindow::release(case.downsample);
         let indices = window.indices(case.count, |_| case.start).unwrap();
-        assert_eq!(indices, case.indices, "{} frames from {}", case.count, case.start);
+        assert_eq!(
+            indices, case.indices,
+            "{} frames from {}",
+            case.count, case.start
+        );
     }
 }
 
@@ -496,20 +522,20 @@ fn training_on_one_batch_learns_it_and_leaves_the_towers_alone() {
     let device = Device::flex().autodiff();
     let mut model = model(&golden, &device).with_trainable(TrainableTowers::Frozen);
     let base = Rate {
-        learning_rate: 1e-2,
+        learning_rate: 2e-2,
         weight_decay: 5e-4,
     };
-    let mut optimizer = KeyedOptimizer::new(Method::sgd(), &model, |info| {
+    let mut optimizer = KeyedOptimizer::new(Method::adam(), &model, |info| {
         TrainableTowers::Frozen.rate(&info.key, base)
     });
     let before = to_state_dict(&model).unwrap();
     let mut losses = Vec::new();
-    for _ in 0..30 {
+    for _ in 0..60 {
         let loss = loss(&golden, &model, &device, false);
         losses.push(values(loss.clone())[0]);
         model = optimizer.step(1.0, model, &mut loss.backward());
     }
-    assert!(losses[29] < 0.5 * losses[0], "{losses:?}");
+    assert!(losses[59] < 0.5 * losses[0], "{losses:?}");
     for (key, after) in to_state_dict(&model).unwrap() {
         assert_eq!(after == before[&key], key.starts_with("backbone."), "{key}");
     }

@@ -122,7 +122,14 @@ fn it_learns_scores_and_answers_in_the_order_of_the_input() {
         "{\"start\": 1.5, \"text\": \"I love it, so happy\"}\n",
     );
     let score = |input: &str| {
-        sandbox.json(&["text-classifier", "score", "--input", input, "--model", model])
+        sandbox.json(&[
+            "text-classifier",
+            "score",
+            "--input",
+            input,
+            "--model",
+            model,
+        ])
     };
     let scored = score("lines.txt");
     let items = scored["items"].as_array().unwrap();
@@ -146,7 +153,10 @@ fn it_learns_scores_and_answers_in_the_order_of_the_input() {
         "--out",
         "scored.jsonl",
     ]);
-    assert_eq!((out["count"].as_u64(), &out["items"]), (Some(3), &Value::Null));
+    assert_eq!(
+        (out["count"].as_u64(), &out["items"]),
+        (Some(3), &Value::Null)
+    );
     let written = std::fs::read_to_string(sandbox.path("scored.jsonl")).unwrap();
     let first: Value = serde_json::from_str(written.lines().next().unwrap()).unwrap();
     assert_eq!(first, items[0]);
@@ -232,12 +242,31 @@ fn what_is_wrong_is_named() {
     );
     sandbox.write("typo.toml", CONFIG.replace("patience", "patients"));
     refuses(
-        &["train", "--data", "corpus", "--run", "r", "--config", "typo.toml"],
+        &[
+            "train",
+            "--data",
+            "corpus",
+            "--run",
+            "r",
+            "--config",
+            "typo.toml",
+        ],
         &["typo.toml", "patients"],
     );
-    sandbox.write("large.toml", CONFIG.replace("batch_size = 16", "batch_size = 701"));
+    sandbox.write(
+        "large.toml",
+        CONFIG.replace("batch_size = 16", "batch_size = 701"),
+    );
     refuses(
-        &["train", "--data", "corpus", "--run", "r", "--config", "large.toml"],
+        &[
+            "train",
+            "--data",
+            "corpus",
+            "--run",
+            "r",
+            "--config",
+            "large.toml",
+        ],
         &["700 training texts", "batch_size"],
     );
     refuses(

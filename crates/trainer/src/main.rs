@@ -67,6 +67,11 @@ enum Command {
     Import(Box<commands::import::ImportArgs>),
     /// A model to safetensors, Hugging Face or web files
     Export(Box<commands::export::ExportArgs>),
+    /// Prepare corpora: `build-scenes` pairs real faces with real utterances
+    Data(Box<commands::data::DataArgs>),
+    /// Train and test EmoCLIP on benchmarks of dynamic facial expressions
+    #[command(name = "emoclip")]
+    EmoClip(Box<commands::emoclip::EmoClipArgs>),
     /// What a checkpoint holds
     Inspect(Box<commands::inspect::InspectArgs>),
     /// Train and use the sentiment model of our own
@@ -84,6 +89,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Embed(args)) => commands::embed::run(args, &context),
         Some(Command::Import(args)) => commands::import::run(args, &context),
         Some(Command::Export(args)) => commands::export::run(args, &context),
+        Some(Command::Data(args)) => commands::data::run(args, &context),
+        Some(Command::EmoClip(args)) => commands::emoclip::run(args, &context),
         Some(Command::Inspect(args)) => commands::inspect::run(args, &context),
         Some(Command::TextClassifier(args)) => commands::text_classifier::run(args, &context),
     }

@@ -51,7 +51,11 @@ impl Afew {
                 test,
             });
         }
-        Err(missing(Benchmark::Afew, root, "'Train_AFEW' and 'Val_AFEW'"))
+        Err(missing(
+            Benchmark::Afew,
+            root,
+            "'Train_AFEW' and 'Val_AFEW'",
+        ))
     }
 }
 

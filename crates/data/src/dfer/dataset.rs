@@ -166,7 +166,9 @@ impl DferDataset {
     /// Gives the combinations of emotions numbers: single ones first, in their order.
     fn labelled(benchmark: Benchmark, raw: Vec<RawFold>) -> Self {
         let single = (0..benchmark.emotions().len()).map(|emotion| vec![emotion]);
-        let samples = raw.iter().flat_map(|fold| fold.train.iter().chain(&fold.test));
+        let samples = raw
+            .iter()
+            .flat_map(|fold| fold.train.iter().chain(&fold.test));
         let occurring = samples.map(|(annotation, _)| annotation.emotions.clone());
         let classes: BTreeSet<(usize, Vec<usize>)> = single
             .chain(occurring)
@@ -224,7 +226,7 @@ impl DferDataset {
     /// # Errors
     /// When the embedded file is broken.
     pub fn descriptions(&self) -> Result<LabelSet, DferError> {
-        self.describe(&descriptions::descriptions(self.benchmark)?)
+        self.describe(&descriptions(self.benchmark)?)
     }
 
     /// The classes with texts of single emotions; a combination has those of all its emotions.
@@ -238,7 +240,9 @@ impl DferDataset {
 
 /// The name of a combination of emotions.
 fn class_name(benchmark: Benchmark, emotions: &[usize]) -> String {
-    let names = emotions.iter().filter_map(|emotion| benchmark.emotions().get(*emotion));
+    let names = emotions
+        .iter()
+        .filter_map(|emotion| benchmark.emotions().get(*emotion));
     names.copied().collect::<Vec<_>>().join("_")
 }
 

@@ -11,7 +11,10 @@ const fn embedded(benchmark: Benchmark) -> (&'static str, &'static str) {
     match benchmark {
         Benchmark::Mafw => ("mafw.toml", include_str!("../../assets/dfer/mafw.toml")),
         Benchmark::Dfew => ("dfew.toml", include_str!("../../assets/dfer/dfew.toml")),
-        Benchmark::Ferv39k => ("ferv39k.toml", include_str!("../../assets/dfer/ferv39k.toml")),
+        Benchmark::Ferv39k => (
+            "ferv39k.toml",
+            include_str!("../../assets/dfer/ferv39k.toml"),
+        ),
         Benchmark::Afew => ("afew.toml", include_str!("../../assets/dfer/afew.toml")),
     }
 }
@@ -76,7 +79,11 @@ pub(super) fn of_classes(
 ) -> Result<LabelSet, DferError> {
     let file = || "class descriptions".to_owned();
     let of_emotion = |emotion: usize| {
-        let name = benchmark.emotions().get(emotion).copied().unwrap_or_default();
+        let name = benchmark
+            .emotions()
+            .get(emotion)
+            .copied()
+            .unwrap_or_default();
         let label = texts.labels().iter().find(|label| label.name == name);
         label
             .map(|label| label.texts.clone())

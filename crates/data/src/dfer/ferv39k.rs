@@ -51,7 +51,9 @@ impl Ferv39k {
             serde_json::from_str(&text).map_err(|error| read(error.to_string()))?;
         let captions = captions.into_iter();
         let captions = captions.map(|(key, text)| (key.replace('_', "/"), words(&text)));
-        Ok(Some(captions.filter(|(_, text)| !text.is_empty()).collect()))
+        Ok(Some(
+            captions.filter(|(_, text)| !text.is_empty()).collect(),
+        ))
     }
 }
 
@@ -93,7 +95,11 @@ fn annotation(row: Row<'_>) -> Result<Option<Annotation>, RowFault> {
         _ => return Err(row.fault("'scene/expression/clip label' or 'path frames label'")),
     };
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let Some(parts) = parts.len().checked_sub(KEY_PARTS).and_then(|at| parts.get(at..)) else {
+    let Some(parts) = parts
+        .len()
+        .checked_sub(KEY_PARTS)
+        .and_then(|at| parts.get(at..))
+    else {
         // Some copies have a line that names the columns.
         return match (row.line, emotion) {
             (1, None) => Ok(None),

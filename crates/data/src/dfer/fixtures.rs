@@ -241,7 +241,10 @@ impl<'a> Miniature<'a> {
     fn ferv39k(&self) -> Result<(), FixtureError> {
         let plan = self.plan(self.benchmark.emotions());
         let key = |clip: &Planned| {
-            let scene = SCENES.get(clip.number % SCENES.len()).copied().unwrap_or("Action");
+            let scene = SCENES
+                .get(clip.number % SCENES.len())
+                .copied()
+                .unwrap_or("Action");
             format!("{scene}/{}/{:04}", folder_name(&clip.label), clip.number)
         };
         for clip in &plan {
@@ -260,7 +263,10 @@ impl<'a> Miniature<'a> {
                 } else {
                     captions.insert(key.replace('/', "_"), self.caption(clip).into());
                     let (frames, label) = (self.options.frames, self.label(clip));
-                    writeln!(table, "/datasets/FERV39K/2_ClipsforFaceCrop/{key} {frames} {label}")
+                    writeln!(
+                        table,
+                        "/datasets/FERV39K/2_ClipsforFaceCrop/{key} {frames} {label}"
+                    )
                 };
             }
             if self.is_published() {
@@ -294,7 +300,9 @@ impl<'a> Miniature<'a> {
 
     /// The label's number from 0.
     fn label(&self, clip: &Planned) -> usize {
-        self.benchmark.emotion_index(&clip.label).unwrap_or_default()
+        self.benchmark
+            .emotion_index(&clip.label)
+            .unwrap_or_default()
     }
 
     /// What is said in the clip, as a sentence about it.

@@ -67,7 +67,10 @@ impl ClipFrames {
         }
         let mut pictures: BTreeMap<usize, Option<RgbImage>> =
             indices.iter().map(|index| (*index, None)).collect();
-        if let Media::Frames { pictures: files, .. } = &self.media {
+        if let Media::Frames {
+            pictures: files, ..
+        } = &self.media
+        {
             for (index, picture) in &mut pictures {
                 let file = files.get(*index).ok_or_else(|| missing(*index))?;
                 *picture = Some(read_picture(file)?);
@@ -132,6 +135,10 @@ mod tests {
         let folder = clip(3);
         let frames = ClipFrames::open(folder.path()).unwrap();
         let error = frames.read(&[0, 3]).unwrap_err();
-        assert!(error.to_string().ends_with("frame 3 was asked for, and there are 3"));
+        assert!(
+            error
+                .to_string()
+                .ends_with("frame 3 was asked for, and there are 3")
+        );
     }
 }

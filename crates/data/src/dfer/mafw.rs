@@ -38,7 +38,9 @@ impl Mafw {
             LabelKind::Compound => "compound",
         };
         let tables = first_existing(root, &TABLES);
-        let tables = tables.ok_or_else(|| lacks("'Train & Test Set'"))?.join(kind);
+        let tables = tables
+            .ok_or_else(|| lacks("'Train & Test Set'"))?
+            .join(kind);
         let plain = first_existing(&tables, &PLAIN)
             .ok_or_else(|| lacks(&format!("'Train & Test Set/{kind}/no_caption'")))?;
         Ok(Self {

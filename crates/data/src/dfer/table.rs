@@ -62,9 +62,15 @@ impl<'a> Row<'a> {
             let fields = self.bytes.split(move |byte| *byte == separator);
             fields.map(<[u8]>::trim_ascii).collect()
         };
-        match [b'\t', b','].into_iter().find(|byte| self.bytes.contains(byte)) {
+        match [b'\t', b',']
+            .into_iter()
+            .find(|byte| self.bytes.contains(byte))
+        {
             Some(separator) => cut(separator),
-            None => cut(b' ').into_iter().filter(|field| !field.is_empty()).collect(),
+            None => cut(b' ')
+                .into_iter()
+                .filter(|field| !field.is_empty())
+                .collect(),
         }
     }
 

@@ -106,7 +106,11 @@ fn both_layouts_name_the_same_labels() {
 fn numbered_labels_are_dfews_own() {
     let (_kept, root) = miniature(Benchmark::Dfew, Layout::Published);
     let table = root.join("EmoLabel_DataSplit/test(single-labeled)/set_1.csv");
-    std::fs::write(&table, "video_name,label\n1,1\n2,2\n3,3\n4,4\n5,5\n6,6\n7,7\n").unwrap();
+    std::fs::write(
+        &table,
+        "video_name,label\n1,1\n2,2\n3,3\n4,4\n5,5\n6,6\n7,7\n",
+    )
+    .unwrap();
     let options = DferOptions {
         folds: vec![1],
         ..lenient()
@@ -141,7 +145,10 @@ fn captions_come_from_the_tables_beside_and_neutral_clips_have_none() {
             if let Some(caption) = &sample.caption {
                 assert!(caption.starts_with("A person says “"), "{caption}");
                 let is_expected = |one: char| one.is_ascii() || "“”".contains(one);
-                assert!(caption.ends_with('”') && caption.chars().all(is_expected), "{caption}");
+                assert!(
+                    caption.ends_with('”') && caption.chars().all(is_expected),
+                    "{caption}"
+                );
             }
         }
         assert_eq!(fold.captioned().count(), 4 * 10);
@@ -152,9 +159,14 @@ fn captions_come_from_the_tables_beside_and_neutral_clips_have_none() {
 fn only_the_release_describes_ferv39k() {
     let count = |layout| {
         let (_kept, root) = miniature(Benchmark::Ferv39k, layout);
-        open(Benchmark::Ferv39k, &root).folds()[0].captioned().count()
+        open(Benchmark::Ferv39k, &root).folds()[0]
+            .captioned()
+            .count()
     };
-    assert_eq!((count(Layout::Published), count(Layout::Release)), (0, 4 * 7));
+    assert_eq!(
+        (count(Layout::Published), count(Layout::Release)),
+        (0, 4 * 7)
+    );
 }
 
 #[test]
@@ -214,7 +226,11 @@ fn single_folds_can_be_opened_and_unknown_ones_not() {
 #[test]
 fn what_is_not_there_is_named_with_its_origin_and_the_folder_as_a_tree() {
     let cases = [
-        (Benchmark::Mafw, "Train & Test Set", "no 'Train & Test Set';"),
+        (
+            Benchmark::Mafw,
+            "Train & Test Set",
+            "no 'Train & Test Set';",
+        ),
         (
             Benchmark::Mafw,
             "Train & Test Set/single/no_caption/set_4/test.txt",
@@ -236,10 +252,22 @@ fn what_is_not_there_is_named_with_its_origin_and_the_folder_as_a_tree() {
             "no 'EmoLabel_DataSplit/test(single-labeled)/set_1.csv';",
         ),
         (Benchmark::Dfew, "Clip", "no clips in 'Clip/clip_224x224',"),
-        (Benchmark::Ferv39k, "4_setups", "no '4_setups/All_scenes/train_All.csv';"),
-        (Benchmark::Ferv39k, "2_ClipsforFaceCrop", "no clips in '2_ClipsforFaceCrop';"),
+        (
+            Benchmark::Ferv39k,
+            "4_setups",
+            "no '4_setups/All_scenes/train_All.csv';",
+        ),
+        (
+            Benchmark::Ferv39k,
+            "2_ClipsforFaceCrop",
+            "no clips in '2_ClipsforFaceCrop';",
+        ),
         (Benchmark::Afew, "Val_AFEW", "no 'Val_AFEW';"),
-        (Benchmark::Afew, "Val_AFEW/Fear", "no clips of fear in 'Val_AFEW';"),
+        (
+            Benchmark::Afew,
+            "Val_AFEW/Fear",
+            "no clips of fear in 'Val_AFEW';",
+        ),
     ];
     for (benchmark, removed, expected) in cases {
         let (_kept, root) = miniature(benchmark, Layout::Published);
@@ -251,13 +279,19 @@ fn what_is_not_there_is_named_with_its_origin_and_the_folder_as_a_tree() {
         }
         let message = error(benchmark, &root);
         let first = message.lines().next().unwrap();
-        assert!(first.starts_with(&format!("{benchmark}: {}", root.display())), "{first}");
+        assert!(
+            first.starts_with(&format!("{benchmark}: {}", root.display())),
+            "{first}"
+        );
         assert!(first.contains(expected), "{first}");
         assert!(first.contains(benchmark.home()), "{first}");
         assert!(message.ends_with(benchmark.layout()), "{message}");
     }
     let message = error(Benchmark::Afew, Path::new("no such folder"));
-    assert!(message.starts_with("AFEW: there is no folder 'no such folder';"), "{message}");
+    assert!(
+        message.starts_with("AFEW: there is no folder 'no such folder';"),
+        "{message}"
+    );
     assert!(message.ends_with(Benchmark::Afew.layout()), "{message}");
 }
 
@@ -346,18 +380,27 @@ fn a_half_unpacked_set_is_refused_and_a_few_missing_clips_are_skipped() {
         first.starts_with("DFEW, fold 1: 18 of 35 samples can't be used and 1.0% may be: "),
         "{first}"
     );
-    assert!(first.contains("set_1.csv:3: clip '00003' is not in "), "{first}");
+    assert!(
+        first.contains("set_1.csv:3: clip '00003' is not in "),
+        "{first}"
+    );
     assert!(first.contains("; and 15 more; get the set from"), "{first}");
     assert!(message.ends_with(Benchmark::Dfew.layout()), "{message}");
 
     let dataset = DferDataset::open(Benchmark::Dfew, &root, &lenient()).unwrap();
     let fold = &dataset.folds()[0];
-    assert_eq!((fold.train.len() + fold.test.len(), fold.skipped.len()), (17, 18));
+    assert_eq!(
+        (fold.train.len() + fold.test.len(), fold.skipped.len()),
+        (17, 18)
+    );
     // With nothing left to train on no limit helps.
     std::fs::remove_dir_all(&clips).unwrap();
     std::fs::create_dir_all(clips.join("00001")).unwrap();
     let message = error_with(Benchmark::Dfew, &root, &lenient());
-    assert!(message.contains("has no training samples in fold 1;"), "{message}");
+    assert!(
+        message.contains("has no training samples in fold 1;"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -375,7 +418,11 @@ fn a_clip_is_never_trained_and_tested_on_nor_taken_twice() {
     let fold = &dataset.folds()[0];
     assert!(fold.train.iter().all(|one| one.key != "00001"));
     assert!(fold.test.iter().any(|one| one.key == "00001"));
-    let mut faults: Vec<String> = fold.skipped.iter().map(|row| row.fault.to_string()).collect();
+    let mut faults: Vec<String> = fold
+        .skipped
+        .iter()
+        .map(|row| row.fault.to_string())
+        .collect();
     faults.sort();
     let expected = [
         "clip '00001' is in the test part of this fold too; not trained on",
@@ -388,7 +435,11 @@ fn a_clip_is_never_trained_and_tested_on_nor_taken_twice() {
 fn tables_that_contradict_each_other_are_named() {
     let (_kept, root) = miniature(Benchmark::Mafw, Layout::Release);
     let folder = root.join("Train_Test_Set/single");
-    edit(&folder.join("no_caption_new/set_1/train.txt"), "00002.mp4\tanger", "00002.mp4\tfear");
+    edit(
+        &folder.join("no_caption_new/set_1/train.txt"),
+        "00002.mp4\tanger",
+        "00002.mp4\tfear",
+    );
     let dataset = DferDataset::open(Benchmark::Mafw, &root, &lenient()).unwrap();
     let fold = &dataset.folds()[0];
     let fault = "clip '00002' is 'anger' here and 'fear' in the table without captions";
@@ -408,7 +459,11 @@ fn clips_of_several_archives_are_one_set() {
         std::fs::rename(clips.join(&name), part.join(&name)).unwrap();
     }
     let dataset = open(Benchmark::Dfew, &root);
-    let paths: Vec<&Path> = dataset.folds()[0].test.iter().map(|one| one.path.as_path()).collect();
+    let paths: Vec<&Path> = dataset.folds()[0]
+        .test
+        .iter()
+        .map(|one| one.path.as_path())
+        .collect();
     assert!(paths.iter().any(|path| path.starts_with(&part)));
     assert!(paths.iter().any(|path| !path.starts_with(&part)));
 }
@@ -424,7 +479,11 @@ fn another_folder_of_clips_can_be_named() {
     assert!(message.contains(" has no clips in 'cropped';"), "{message}");
     std::fs::rename(root.join("data/frames"), root.join("cropped")).unwrap();
     let dataset = DferDataset::open(Benchmark::Mafw, &root, &options).unwrap();
-    assert!(dataset.folds()[0].test[0].path.starts_with(root.join("cropped")));
+    assert!(
+        dataset.folds()[0].test[0]
+            .path
+            .starts_with(root.join("cropped"))
+    );
     options.clips = None;
     assert!(error_with(Benchmark::Mafw, &root, &options).contains("no clips in 'data/faces'"));
 }
@@ -443,7 +502,10 @@ fn published_videos_are_samples_too() {
         .filter(|one| one.key.contains("000046280"))
         .collect();
     assert_eq!(added.len(), 1);
-    assert_eq!((added[0].key.as_str(), added[0].label), ("Val_AFEW/Happy/000046280", 0));
+    assert_eq!(
+        (added[0].key.as_str(), added[0].label),
+        ("Val_AFEW/Happy/000046280", 0)
+    );
     assert_eq!(added[0].path, folder.join("000046280.avi"));
 }
 

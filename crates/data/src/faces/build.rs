@@ -29,9 +29,9 @@ pub struct BuildOptions {
     pub faces: PathBuf,
     /// GoEmotions' folder, with `train.tsv`, `dev.tsv`, `test.tsv` and `labels.txt` inside.
     pub texts: PathBuf,
-    /// A classifier's answers, JSON lines of `{"text": "…", "logits": [7 numbers]}`; without, the
-    /// logits are [those of the label](super::logits_of_label).
-    pub sentiment: Option<PathBuf>,
+    /// A classifier's answers, JSON lines of `{"text": "…", "logits": [7 numbers]}`; without a file,
+    /// the logits are [those of the label](super::logits_of_label).
+    pub sentiment: Vec<PathBuf>,
     /// Seed of the order in which items are stored.
     pub seed: u64,
 }
@@ -77,10 +77,7 @@ pub fn build(
 ) -> Result<Built, FaceError> {
     // The small source first: a wrong folder shows at once.
     let utterances = read_utterances(&options.texts)?;
-    let sentiments = match &options.sentiment {
-        Some(path) => Sentiments::read(path)?,
-        None => Sentiments::Labels,
-    };
+    let sentiments = Sentiments::read(&options.sentiment)?;
     let faces = read_faces(&options.faces, progress)?;
     let mut drops = Drops::default();
     drops.add_unread("face", &faces);
@@ -88,7 +85,7 @@ pub fn build(
     let broken = faces.broken.iter().chain(&utterances.broken);
     let unreadable = broken.map(|(_, reason)| reason.clone()).collect();
     let utterances = curate_utterances(utterances.items, &mut drops);
-    let utterances = with_sentiment(utterances, &sentiments, options.sentiment.as_deref())?;
+    let utterances = with_sentiment(utterances, &sentiments, &options.sentiment)?;
     let faces = curate_faces(faces.items, &mut drops, progress);
 
     let mut files = Vec::new();
@@ -122,7 +119,7 @@ pub fn build(
     let manifest = Manifest {
         version: VERSION,
         seed: options.seed,
-        sentiment: sentiment_source(options.sentiment.as_deref())?,
+        sentiment: sentiment_source(&options.sentiment)?,
         splits,
         sources: sources(),
         dropped: drops.into_list(),
@@ -149,23 +146,27 @@ fn entries(files: &[(String, Vec<u8>)]) -> BTreeMap<String, FileEntry> {
     files.iter().map(entry).collect()
 }
 
-fn sentiment_source(path: Option<&Path>) -> Result<SentimentSource, FaceError> {
-    let Some(path) = path else {
+fn sentiment_source(paths: &[PathBuf]) -> Result<SentimentSource, FaceError> {
+    if paths.is_empty() {
         return Ok(SentimentSource::Labels {
             smoothing: LABEL_SMOOTHING,
         });
+    }
+    let hash = |path: &PathBuf| {
+        let bytes = std::fs::read(path);
+        let bytes =
+            bytes.map_err(|error| FaceError::read(path, &error, "the answers of a classifier"))?;
+        Ok(sha256(&bytes))
     };
-    let bytes = std::fs::read(path)
-        .map_err(|error| FaceError::read(path, &error, "the answers of a classifier"))?;
     Ok(SentimentSource::Classifier {
-        sha256: sha256(&bytes),
+        sha256: paths.iter().map(hash).collect::<Result<_, FaceError>>()?,
     })
 }
 
 fn with_sentiment(
     utterances: Vec<SourceUtterance>,
     sentiments: &Sentiments,
-    path: Option<&Path>,
+    paths: &[PathBuf],
 ) -> Result<Vec<(Split, Utterance)>, FaceError> {
     let total = utterances.len();
     let mut found = Vec::with_capacity(total);
@@ -188,15 +189,16 @@ fn with_sentiment(
             None => missing.push(text),
         }
     }
-    match (missing.first(), path) {
-        (Some(first), Some(path)) => Err(FaceError::NoSentiment {
-            path: path.to_owned(),
-            count: missing.len(),
-            total,
-            first: first.clone(),
-        }),
-        _ => Ok(found),
-    }
+    let Some(first) = missing.first() else {
+        return Ok(found);
+    };
+    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    Err(FaceError::NoSentiment {
+        files: names.join(", "),
+        count: missing.len(),
+        total,
+        first: first.clone(),
+    })
 }
 
 fn counts(split: Split, faces: &[&KeptFace], utterances: &[&Utterance]) -> SplitCounts {

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use super::config::{FaceConfig, MAX_FACES};
+use crate::goemotions::GoEmotionsError;
 
 /// What can go wrong with the corpus of faces.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FaceError {
+    /// The embedded label texts are broken.
+    #[error("the embedded file faces/labels.toml can't be used: {0}")]
+    Labels(String),
     /// A folder or file of the sources isn't there.
     #[error("{}: not found; give the folder that holds {expected}", path.display())]
     Missing {
@@ -50,15 +54,17 @@ pub enum FaceError {
         /// The first one and what is wrong with it.
         first: String,
     },
+    /// The utterances can't be read.
+    #[error(transparent)]
+    Texts(#[from] GoEmotionsError),
     /// A file of sentiment logits lacks utterances of the corpus.
     #[error(
-        "{}: no logits for {count} of {total} utterances (the first: \"{first}\"); classify them \
-         all, or leave the file out",
-        path.display()
+        "no logits for {count} of {total} utterances in {files} (the first: \"{first}\"); score \
+         them all, or give no logits"
     )]
     NoSentiment {
-        /// The file.
-        path: PathBuf,
+        /// Names of the files.
+        files: String,
         /// Utterances without logits.
         count: usize,
         /// All utterances.

@@ -32,6 +32,23 @@ pub struct Manifest {
     pub files: BTreeMap<String, FileEntry>,
 }
 
+impl Manifest {
+    /// Reads the text of a manifest.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, on one line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let manifest: Self = toml::from_str(text)
+            .map_err(|error| error.message().lines().collect::<Vec<_>>().join("; "))?;
+        if manifest.version == VERSION {
+            Ok(manifest)
+        } else {
+            Err(format!("version {} instead of {VERSION}", manifest.version))
+        }
+    }
+}
+
 /// Where the sentiment logits of the utterances come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "from", deny_unknown_fields)]
@@ -43,8 +60,8 @@ pub enum SentimentSource {
     },
     /// From a classifier's answers.
     Classifier {
-        /// SHA-256 of the file of answers.
-        sha256: String,
+        /// SHA-256 of the files of answers.
+        sha256: Vec<String>,
     },
 }
 

@@ -238,6 +238,15 @@ impl FaceScene {
             .collect()
     }
 
+    /// The same plan with other faces of the split, for tests; the emotions stay as they were.
+    #[cfg(test)]
+    pub(super) fn with_faces(mut self, faces: impl IntoIterator<Item = usize>) -> Self {
+        for (planned, face) in self.faces.iter_mut().zip(faces) {
+            planned.face = face;
+        }
+        self
+    }
+
     /// The background's kind as a number, for tests of independence.
     pub fn background_kind(&self) -> usize {
         self.backdrop.kind()

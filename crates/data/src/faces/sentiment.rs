@@ -1,7 +1,7 @@
 //! The sentiment logits that come with an utterance: a classifier's, or its label's.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use emotionclip::Emotion;
 use serde::Deserialize;
@@ -29,30 +29,14 @@ pub(super) enum Sentiments {
 
 impl Sentiments {
     /// Reads a classifier's answers: lines of `{"text": "…", "logits": [7 numbers]}` in the order of
-    /// [`Emotion::ALL`].
-    pub(super) fn read(path: &Path) -> Result<Self, FaceError> {
-        #[derive(Deserialize)]
-        struct Line {
-            text: String,
-            logits: [f32; Emotion::COUNT],
+    /// [`Emotion::ALL`]; without files, the labels tell.
+    pub(super) fn read(paths: &[PathBuf]) -> Result<Self, FaceError> {
+        if paths.is_empty() {
+            return Ok(Self::Labels);
         }
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            FaceError::read(path, &error, "the JSON lines of a sentiment classifier")
-        })?;
         let mut table = HashMap::new();
-        for (number, line) in text.lines().enumerate() {
-            if line.trim().is_empty() {
-                continue;
-            }
-            let at = |reason: String| {
-                let form = "each line is {\"text\": \"…\", \"logits\": [seven numbers]}";
-                FaceError::content(path, format!("line {}: {reason}; {form}", number + 1))
-            };
-            let parsed: Line = serde_json::from_str(line).map_err(|error| at(error.to_string()))?;
-            if parsed.logits.iter().any(|logit| !logit.is_finite()) {
-                return Err(at("a logit is no finite number".to_owned()));
-            }
-            table.insert(parsed.text.trim().to_owned(), parsed.logits);
+        for path in paths {
+            read_answers(path, &mut table)?;
         }
         Ok(Self::Classified(table))
     }
@@ -64,6 +48,35 @@ impl Sentiments {
             Self::Classified(table) => table.get(text).copied(),
         }
     }
+}
+
+fn read_answers(
+    path: &Path,
+    table: &mut HashMap<String, [f32; Emotion::COUNT]>,
+) -> Result<(), FaceError> {
+    #[derive(Deserialize)]
+    struct Line {
+        text: String,
+        logits: [f32; Emotion::COUNT],
+    }
+    let content = std::fs::read_to_string(path).map_err(|error| {
+        FaceError::read(path, &error, "the JSON lines of a sentiment classifier")
+    })?;
+    for (number, line) in content.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let at = |reason: String| {
+            let form = "each line is {\"text\": \"…\", \"logits\": [seven numbers]}";
+            FaceError::content(path, format!("line {}: {reason}; {form}", number + 1))
+        };
+        let parsed: Line = serde_json::from_str(line).map_err(|error| at(error.to_string()))?;
+        if parsed.logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(at("a logit is no finite number".to_owned()));
+        }
+        table.insert(parsed.text.trim().to_owned(), parsed.logits);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -87,7 +100,7 @@ mod tests {
         let path = folder.path().join("logits.jsonl");
         let good = r#"{"text": "So. ", "logits": [1, 2, 3, 4, 5, 6, 7.5]}"#;
         std::fs::write(&path, format!("{good}\n\n")).unwrap();
-        let read = Sentiments::read(&path).unwrap();
+        let read = Sentiments::read(std::slice::from_ref(&path)).unwrap();
         let logits = read.of("So.", Emotion::Joy).unwrap();
         assert_eq!(logits, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.5]);
         assert!(read.of("Other", Emotion::Joy).is_none());
@@ -97,7 +110,7 @@ mod tests {
             r#"{"text": "So.", "logits": [1, 2, 3, 4, 5, 6, 1e60]}"#,
         ] {
             std::fs::write(&path, format!("{good}\n{bad}\n")).unwrap();
-            let error = Sentiments::read(&path).err().unwrap().to_string();
+            let error = Sentiments::read(std::slice::from_ref(&path)).err().unwrap().to_string();
             assert!(error.contains("logits.jsonl: line 2: "), "{error}");
             assert!(!error.contains('\n'), "{error}");
         }

@@ -1,13 +1,15 @@
-//! Reads the sources as they are published: FER2013 as folders of pictures, GoEmotions as tables.
+//! Reads the sources as they are published.
 
 use std::path::{Path, PathBuf};
 
 use emotionclip::Emotion;
+use emotionclip::text_classifier::unmask;
 use image::DynamicImage;
 
 use super::error::FaceError;
 use super::{FACE_PIXELS, FACE_SIDE, Progress};
 use crate::decode::read_picture;
+use crate::goemotions;
 use crate::synthetic::Split;
 
 /// FER2013's names of the classes.
@@ -24,8 +26,6 @@ const FACE_FOLDERS: [(&str, Emotion); Emotion::COUNT] = [
 const FACES_EXPECTED: &str =
     "FER2013: train/<class>/*.jpg and test/<class>/{PublicTest,PrivateTest}_*.jpg, with the classes \
      angry, disgust, fear, happy, neutral, sad and surprise";
-
-const TEXTS_EXPECTED: &str = "GoEmotions: train.tsv, dev.tsv, test.tsv and labels.txt";
 
 /// Share of a source that may be broken: one in this many.
 const TOLERATED: usize = 100;
@@ -163,95 +163,33 @@ fn read_face(path: &Path) -> Result<Vec<u8>, String> {
     Ok(grey)
 }
 
-/// Reads GoEmotions' rows of one label, in the order of split (test, validation, train) and line;
-/// rows of several labels are left out.
+/// Reads GoEmotions' rows of one label, in the order of split (test, validation, train) and line,
+/// with its masked words made ordinary ones; rows of several labels are left out.
 pub(super) fn read_utterances(root: &Path) -> Result<Read<SourceUtterance>, FaceError> {
-    let labels = read_labels(&root.join("labels.txt"))?;
     let mut read = Read::new();
-    for (place, split, name) in [
-        (2, Split::Test, "test.tsv"),
-        (1, Split::Validation, "dev.tsv"),
-        (0, Split::Train, "train.tsv"),
-    ] {
-        let path = root.join(name);
-        for (number, line) in read_text(&path)?.lines().enumerate() {
-            match parse_row(line, &labels) {
-                Ok(Some((text, emotion))) => read.items.push(SourceUtterance {
+    for (place, split) in Split::ALL.into_iter().enumerate().rev() {
+        let part = goemotions::read(root, split)?;
+        for utterance in part.utterances {
+            if let [emotion] = utterance.labels[..] {
+                read.items.push(SourceUtterance {
                     split,
                     emotion,
-                    text,
-                }),
-                Ok(None) => read.left_out[place] += 1,
-                Err(reason) => {
-                    let named = format!("{name} line {}: {reason}", number + 1);
-                    read.broken.push((split, named));
-                }
+                    text: unmask(utterance.text.trim()).into_owned(),
+                });
+            } else {
+                read.left_out[place] += 1;
             }
         }
+        let name = goemotions::file_name(split);
+        let named = |reason: String| (split, format!("{name} {reason}"));
+        read.broken.extend(part.skipped.into_iter().map(named));
     }
-    read.checked(root, "rows")
-}
-
-fn read_text(path: &Path) -> Result<String, FaceError> {
-    let bytes = std::fs::read(path).map_err(|error| FaceError::read(path, &error, TEXTS_EXPECTED))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let position = error.utf8_error().valid_up_to();
-        FaceError::content(path, format!("not UTF-8 text (byte {position}); unpack it again"))
-    })
-}
-
-/// The emotions by label number.
-fn read_labels(path: &Path) -> Result<Vec<Emotion>, FaceError> {
-    let text = read_text(path)?;
-    let labels: Result<Vec<Emotion>, _> = text.lines().map(|name| name.trim().parse()).collect();
-    labels.map_err(|error| {
-        FaceError::content(path, format!("{error}; a line of this file names one of the seven"))
-    })
-}
-
-/// Text and emotion of a row; `None` where it has several labels.
-fn parse_row(line: &str, labels: &[Emotion]) -> Result<Option<(String, Emotion)>, String> {
-    let mut fields = line.rsplitn(3, '\t').skip(1);
-    let (Some(ids), Some(text)) = (fields.next(), fields.next()) else {
-        return Err("not three columns (text, labels, id)".to_owned());
-    };
-    if ids.contains(',') {
-        return Ok(None);
-    }
-    let label = ids.parse::<usize>().ok().and_then(|id| labels.get(id));
-    let Some(emotion) = label else {
-        return Err(format!("'{ids}' is no label of labels.txt"));
-    };
-    Ok(Some((unquoted(text.trim()).trim().to_owned(), *emotion)))
-}
-
-/// A column as RFC 4180 writes it: in quotes where it contains some, and these doubled.
-fn unquoted(column: &str) -> String {
-    let inner = column
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    inner.map_or_else(|| column.to_owned(), |inner| inner.replace("\"\"", "\""))
+    Ok(read)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const LABELS: [Emotion; 2] = [Emotion::Anger, Emotion::Disgust];
-
-    #[test]
-    fn rows_of_one_label_are_read_with_their_quotes_undone() {
-        let row = |line| parse_row(line, &LABELS);
-        let expected = Some(("Get out!".to_owned(), Emotion::Anger));
-        assert_eq!(row("Get out! \t0\tabc"), Ok(expected));
-        let quoted = row("\"A \"\"nice\"\" smell. \"\t1\tabc").unwrap().unwrap();
-        assert_eq!(quoted.0, "A \"nice\" smell.");
-        let whole = row("\"\"\"Yuck\"\"\"\t1\tabc").unwrap().unwrap();
-        assert_eq!(whole.0, "\"Yuck\"");
-        assert_eq!(row("Get out!\t0,1\tabc"), Ok(None));
-        assert!(row("Get out!\t2\tabc").is_err());
-        assert!(row("Get out!").is_err());
-    }
 
     #[test]
     fn a_share_of_broken_items_is_tolerated() {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digests::sha256;
 use super::error::FaceError;
-use super::manifest::{FileEntry, MANIFEST, Manifest, VERSION};
+use super::manifest::{FileEntry, MANIFEST, Manifest};
 use super::{FACE_PIXELS, FACE_SIDE};
 use crate::synthetic::Split;
 
@@ -229,15 +229,7 @@ fn read_manifest(folder: &Path) -> Result<Manifest, FaceError> {
             "a corpus made by `trainer data build-scenes`",
         )
     })?;
-    let manifest: Manifest = toml::from_str(&text).map_err(|error| {
-        let message = error.message().lines().collect::<Vec<_>>().join("; ");
-        FaceError::damaged(&path, message)
-    })?;
-    if manifest.version == VERSION {
-        return Ok(manifest);
-    }
-    let reason = format!("version {} instead of {VERSION}", manifest.version);
-    Err(FaceError::damaged(&path, reason))
+    Manifest::parse(&text).map_err(|reason| FaceError::damaged(&path, reason))
 }
 
 fn read_checked(path: &Path, entry: Option<&FileEntry>) -> Result<Vec<u8>, FaceError> {

@@ -36,6 +36,8 @@ pub use identity::{IDENTITIES, Identity, LOOKS};
 pub use scene::{BOX_ASPECT, Figure, MAX_FIGURES, Placement, Scene};
 pub use texts::{LabelTexts, label_texts, sentiment_logits, utterances};
 
+pub(crate) use texts::parse as parse_per_emotion;
+
 use canvas::Canvas;
 use draws::{Draws, Purpose};
 

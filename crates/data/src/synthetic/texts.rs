@@ -47,12 +47,13 @@ struct PerEmotion<T> {
     surprise: T,
 }
 
-type Parsed<T> = Result<[T; Emotion::COUNT], String>;
+pub(crate) type Parsed<T> = Result<[T; Emotion::COUNT], String>;
 
 static SPOKEN: LazyLock<Parsed<Spoken>> = LazyLock::new(|| parse(UTTERANCES));
 static LABEL_TEXTS: LazyLock<Parsed<Vec<String>>> = LazyLock::new(|| parse(LABELS));
 
-fn parse<T: DeserializeOwned>(text: &str) -> Parsed<T> {
+/// A TOML file with one entry an emotion, in the order of [`Emotion::ALL`].
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Parsed<T> {
     let PerEmotion {
         anger,
         disgust,

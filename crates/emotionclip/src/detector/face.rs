@@ -137,12 +137,13 @@ impl Growth {
     };
 
     /// Head and shoulders, as a portrait shows them. The detector's box spans a face from ear to
-    /// ear, some 15 cm: shoulders are three of it wide, the crown lies 0.7 above the brows, and 1.2
-    /// below the chin the upper chest begins.
+    /// ear, some 15 cm: shoulders are up to three of it wide, the crown lies 0.6 above the brows,
+    /// and one face below the chin the chest begins. A little less to the sides keeps out
+    /// neighbours who stand shoulder to shoulder.
     pub const HEAD_AND_SHOULDERS: Self = Self {
-        sides: 1.0,
+        sides: 0.8,
         above: 0.7,
-        below: 1.2,
+        below: 1.0,
     };
 }
 

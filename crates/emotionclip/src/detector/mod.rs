@@ -106,7 +106,7 @@ impl Detector {
     /// The faces in a picture, in its pixels, the surest first.
     ///
     /// Waits for the device, which a browser can't: use [`detect_async`](Self::detect_async) there.
-    /// A face smaller than about a twentieth of the longer side is not found.
+    /// A face smaller than about a thirtieth of the longer side is not found.
     ///
     /// # Errors
     /// A picture without pixels or of absurd size, a failing device.

@@ -1,14 +1,14 @@
 //! A detector's file: tensors under the module's own names, its architecture in the metadata.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::Device;
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::config::BlazeFaceConfig;
 use super::error::DetectorError;
 use super::network::BlazeFace;
-use crate::checkpoint::{self, StateDict, verify};
+use crate::checkpoint;
+use crate::parameters::{Completeness, Keyed, load_state_dict};
 
 /// Metadata key under which a detector's file holds its architecture, as JSON.
 pub const METADATA_KEY: &str = "emotionclip_detector";
@@ -63,70 +63,19 @@ pub(super) fn read(
         .network
         .init(device)
         .map_err(|error| fault(error.to_string()))?;
-    let network = load(network, tensors).map_err(|error| DetectorError::Tensors {
-        file: name.to_owned(),
-        error,
+    let network = load_state_dict(network, &tensors, Completeness::Whole).map_err(|error| {
+        DetectorError::Tensors {
+            file: name.to_owned(),
+            error,
+        }
     })?;
     Ok((network, config.score_threshold))
 }
 
-/// Puts tensors under the module's names into a network.
-fn load(network: BlazeFace, tensors: StateDict) -> Result<BlazeFace, checkpoint::CheckpointError> {
-    let mut lister = Lister::default();
-    network.visit(&mut lister);
-    verify(&tensors, &lister.found, |_| false)?;
-    Ok(network.map(&mut Loader {
-        path: Vec::new(),
-        tensors,
-    }))
-}
-
-/// Lists names and shapes.
-#[derive(Default)]
-struct Lister {
-    path: Vec<String>,
-    found: Vec<(String, Vec<usize>)>,
-}
-
-impl ModuleVisitor for Lister {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let shape = param.lazy_shape().to_vec();
-        self.found.push((self.path.join("."), shape));
-    }
-}
-
-struct Loader {
-    path: Vec<String>,
-    tensors: StateDict,
-}
-
-impl ModuleMapper for Loader {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(raw) = self.tensors.remove(&self.path.join(".")) else {
-            return param;
-        };
-        let shape = param.lazy_shape().to_vec();
-        let device = param.lazy_device();
-        let values = TensorData::new(raw.to_f32(), shape);
-        let tensor = Tensor::<D>::from_data(values, (&device, DType::F32));
-        let id = param.id;
-        param.transform_for_load(tensor, id)
+impl Keyed for BlazeFace {
+    /// Files name a parameter as the module does.
+    fn key(path: &str) -> String {
+        path.to_owned()
     }
 }
 
@@ -134,7 +83,7 @@ impl ModuleMapper for Loader {
 #[cfg(feature = "bundled-detector")]
 mod tests {
     use super::*;
-    use crate::checkpoint::{RawTensor, write_safetensors};
+    use crate::checkpoint::{RawTensor, StateDict, write_safetensors};
     use crate::detector::Detector;
     use std::collections::BTreeMap;
 

@@ -347,10 +347,19 @@ mod tests {
         let along = Some(TOWER_RATE_FACTOR);
         let full = Some(1.0);
         for (towers, expected) in [
-            (TrainableTowers::Frozen, [full, full, None, None, None, None]),
-            (TrainableTowers::Visual, [full, full, along, None, None, None]),
+            (
+                TrainableTowers::Frozen,
+                [full, full, None, None, None, None],
+            ),
+            (
+                TrainableTowers::Visual,
+                [full, full, along, None, None, None],
+            ),
             (TrainableTowers::Text, [full, full, None, along, None, None]),
-            (TrainableTowers::Both, [full, full, along, along, None, None]),
+            (
+                TrainableTowers::Both,
+                [full, full, along, along, None, None],
+            ),
             (TrainableTowers::Whole, [full, full, full, full, full, None]),
         ] {
             assert_eq!(keys.map(|key| towers.rate_factor(key)), expected);

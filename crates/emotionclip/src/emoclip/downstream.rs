@@ -34,14 +34,15 @@ impl Downstream {
     /// The video side of `model` under a fresh head with `outputs` outputs, drawn from `seed`.
     pub fn new(model: EmoClip, outputs: usize, seed: u64) -> Self {
         let width = model.config().embed_dim;
+        let hidden = (width / 2).max(1);
         let device = model.logit_scale.lazy_device();
         let mut init = ParameterInit::new(seed, &device);
         Self {
             backbone: model.backbone.visual.freeze(),
             temporal: model.temporal,
             mlp: RegressionHead {
-                hidden: init.linear(width, width / 2),
-                output: init.linear(width / 2, outputs),
+                hidden: init.linear(width, hidden),
+                output: init.linear(hidden, outputs),
             },
         }
     }

@@ -168,8 +168,14 @@ mod tests {
         assert_eq!(draw(3), draw(3));
         let drawn = draw(3);
         let angles = drawn.iter().map(|variation| variation.angle_degrees);
-        assert!(angles.clone().all(|angle| angle.abs() <= MAX_ROTATION_DEGREES));
-        assert!(angles.clone().any(|angle| angle > 3.0) && angles.clone().any(|angle| angle < -3.0));
+        assert!(
+            angles
+                .clone()
+                .all(|angle| angle.abs() <= MAX_ROTATION_DEGREES)
+        );
+        assert!(
+            angles.clone().any(|angle| angle > 3.0) && angles.clone().any(|angle| angle < -3.0)
+        );
         let flips = drawn.iter().filter(|variation| variation.flip).count();
         assert!((30..=70).contains(&flips), "{flips} of 100");
     }
@@ -193,6 +199,9 @@ mod tests {
             let preprocess = default_preprocess(&config);
             assert_eq!(preprocess.crop as usize, config.vision.image_size);
         }
-        assert_eq!(default_preprocess(&EmoClipConfig::vit_b_32()), Preprocess::emoclip());
+        assert_eq!(
+            default_preprocess(&EmoClipConfig::vit_b_32()),
+            Preprocess::emoclip()
+        );
     }
 }

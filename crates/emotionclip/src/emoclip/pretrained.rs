@@ -14,9 +14,7 @@ use crate::preprocess::{Crops, Preprocess};
 use crate::pretrained::{
     PREPROCESS_KEY, PretrainedError, TOKENIZER_KEY, fits, parse, token_tensor,
 };
-use crate::tokenizer::{
-    ClipTokenizer, SpecialTokens, TokenizerConfig, TokenizerError, Truncation,
-};
+use crate::tokenizer::{ClipTokenizer, SpecialTokens, TokenizerConfig, TokenizerError, Truncation};
 
 /// Metadata key of the model's configuration, JSON of [`EmoClipConfig`]. It tells an EmoCLIP from
 /// an EmotionCLIP.
@@ -129,7 +127,10 @@ impl PretrainedEmoClip {
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let tokenizer = serde_json::to_string(self.tokenizer.config());
         let entries = [
-            (EMOCLIP_CONFIG_KEY, serde_json::to_string(self.model.config())),
+            (
+                EMOCLIP_CONFIG_KEY,
+                serde_json::to_string(self.model.config()),
+            ),
             (PREPROCESS_KEY, serde_json::to_string(&self.preprocess)),
             (TOKENIZER_KEY, tokenizer),
         ];
@@ -235,7 +236,10 @@ mod tests {
         assert_eq!(pretrained.embed_clips(&[]).unwrap().dims(), [0, 96]);
         let most = pretrained.model.temporal.max_frames();
         let error = pretrained.embed_clips(&[clip(most + 1)]).unwrap_err();
-        assert_eq!(error.to_string(), "the clip has 64 frames, the model takes 63");
+        assert_eq!(
+            error.to_string(),
+            "the clip has 64 frames, the model takes 63"
+        );
         assert!(pretrained.embed_clips(&[clip(0)]).is_err());
     }
 }

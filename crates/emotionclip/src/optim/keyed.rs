@@ -118,7 +118,9 @@ impl KeyedOptimizer {
         let mut read = BTreeSet::new();
         for Trained { key, count, .. } in self.trained.values() {
             let names = self.method.memory_names().iter().chain([&STEPS]);
-            let keys: Vec<String> = names.map(|name| format!("{key}{SEPARATOR}{name}")).collect();
+            let keys: Vec<String> = names
+                .map(|name| format!("{key}{SEPARATOR}{name}"))
+                .collect();
             let found: Vec<&RawTensor> = keys.iter().filter_map(|key| state.get(key)).collect();
             if found.is_empty() {
                 continue;

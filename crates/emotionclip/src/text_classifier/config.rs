@@ -81,8 +81,8 @@ impl TextClassifierConfig {
         Self {
             text: TextConfig {
                 context_length: 48,
-                vocab_size: 514 + 12_000,
-                width: 96,
+                vocab_size: 514 + 20_000,
+                width: 128,
                 layers: 1,
                 heads: 4,
             },
@@ -90,8 +90,8 @@ impl TextClassifierConfig {
             attention: TextAttention::Bidirectional,
             pooling: TextPooling::MeanMax,
             objective: Objective::Softmax,
-            embedding_dropout: 0.2,
-            head_dropout: 0.3,
+            embedding_dropout: 0.3,
+            head_dropout: 0.4,
         }
     }
 

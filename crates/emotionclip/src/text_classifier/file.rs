@@ -15,6 +15,7 @@ use super::{TextClassifier, TextClassifierConfig, unmask};
 use crate::checkpoint::{self, CheckpointError, write_safetensors};
 use crate::config::ConfigError;
 use crate::emotion::Emotion;
+use crate::parameters::{Completeness, load_state_dict, to_state_dict};
 use crate::pretrained::token_tensor;
 use crate::tokenizer::{ClipTokenizer, TokenizerConfig, TokenizerError, Truncation};
 
@@ -151,14 +152,13 @@ impl PretrainedTextClassifier {
             let problem = format!("the tokenizer's context is {length}, the encoder's {limit}");
             return Err(fault(name, problem));
         }
-        let model = header
-            .config
-            .init(0, device)?
-            .load_state_dict(&tensors)
-            .map_err(|error| TextClassifierError::Tensors {
+        let model = header.config.init(0, device)?;
+        let model = load_state_dict(model, &tensors, Completeness::Whole).map_err(|error| {
+            TextClassifierError::Tensors {
                 file: name.to_owned(),
                 error,
-            })?;
+            }
+        })?;
         Ok(Self {
             model,
             tokenizer,
@@ -173,7 +173,7 @@ impl PretrainedTextClassifier {
     /// If the device fails to give a tensor back.
     pub fn to_bytes(&self) -> Result<Vec<u8>, TextClassifierError> {
         Ok(write_safetensors(
-            &self.model.to_state_dict()?,
+            &to_state_dict(&self.model)?,
             &self.metadata(),
         ))
     }
@@ -184,7 +184,7 @@ impl PretrainedTextClassifier {
     ///
     /// If the device fails to give a tensor back.
     pub fn to_f16_bytes(&self) -> Result<Vec<u8>, TextClassifierError> {
-        let mut state = self.model.to_state_dict()?;
+        let mut state = to_state_dict(&self.model)?;
         for tensor in state.values_mut().filter(|tensor| tensor.shape().len() > 1) {
             // A weight beyond 65,504 stays as it is; the reader takes either.
             if let Some(half) = tensor.to_f16() {
@@ -220,11 +220,15 @@ impl PretrainedTextClassifier {
         &self,
         texts: &[S],
     ) -> Result<Vec<[f32; Emotion::COUNT]>, TextClassifierError> {
-        let rows: Vec<Vec<u32>> = texts.iter().map(|text| self.encode(text.as_ref())).collect();
+        let rows: Vec<Vec<u32>> = texts
+            .iter()
+            .map(|text| self.encode(text.as_ref()))
+            .collect();
         self.logits_of_tokens(&rows)
     }
 
-    /// As [`logits`](Self::logits), of token ids that [`encode`](Self::encode) made.
+    /// As [`logits`](Self::logits), of token ids that [`encode`](Self::encode) made, with or without
+    /// the padding behind them.
     ///
     /// # Errors
     ///
@@ -239,7 +243,9 @@ impl PretrainedTextClassifier {
         order.sort_by_key(|index| rows.get(*index).map_or(0, |row| used(row)));
         let mut logits = vec![[0.0; Emotion::COUNT]; rows.len()];
         for batch in order.chunks(BATCH) {
-            let tokens: Vec<Vec<u32>> = batch.iter().map(|index| rows[*index].clone()).collect();
+            let mut tokens: Vec<Vec<u32>> =
+                batch.iter().map(|index| rows[*index].clone()).collect();
+            pad(&mut tokens);
             let values = self
                 .model
                 .forward(token_tensor(&tokens, &device))
@@ -269,9 +275,7 @@ impl PretrainedTextClassifier {
         let probabilities = self.probabilities(logits);
         Emotion::ALL
             .into_iter()
-            .filter(|emotion| {
-                probabilities[emotion.index()] >= self.thresholds[emotion.index()]
-            })
+            .filter(|emotion| probabilities[emotion.index()] >= self.thresholds[emotion.index()])
             .collect()
     }
 }
@@ -281,6 +285,14 @@ fn used(row: &[u32]) -> usize {
     row.iter()
         .rposition(|id| *id != 0)
         .map_or(0, |last| last + 1)
+}
+
+/// Brings rows to one length with zeros behind them.
+pub fn pad(rows: &mut [Vec<u32>]) {
+    let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+    for row in rows {
+        row.resize(longest, 0);
+    }
 }
 
 /// The tokenizer of a classifier: its vocabulary gives the number of merges.
@@ -341,7 +353,11 @@ mod tests {
         PretrainedTextClassifier::from_bytes(bytes, "sentiment.safetensors", &Device::flex())
     }
 
-    const TEXTS: [&str; 3] = ["so glad!", "", "leave me alone, all of you, and never come back"];
+    const TEXTS: [&str; 3] = [
+        "so glad!",
+        "",
+        "leave me alone, all of you, and never come back",
+    ];
 
     #[test]
     fn a_file_gives_the_same_classifier_back() {
@@ -349,7 +365,10 @@ mod tests {
         let again = read(original.to_bytes().unwrap()).unwrap();
         assert_eq!(again.to_bytes().unwrap(), original.to_bytes().unwrap());
         assert_eq!(again.thresholds, original.thresholds);
-        assert_eq!(again.logits(&TEXTS).unwrap(), original.logits(&TEXTS).unwrap());
+        assert_eq!(
+            again.logits(&TEXTS).unwrap(),
+            original.logits(&TEXTS).unwrap()
+        );
     }
 
     #[test]
@@ -359,7 +378,12 @@ mod tests {
             original.to_bytes().unwrap(),
             original.to_f16_bytes().unwrap(),
         );
-        assert!(half.len() * 10 < whole.len() * 6, "{} {}", half.len(), whole.len());
+        assert!(
+            half.len() * 10 < whole.len() * 6,
+            "{} {}",
+            half.len(),
+            whole.len()
+        );
         let again = read(half).unwrap();
         let pairs = again.logits(&TEXTS).unwrap();
         for (left, right) in pairs.iter().zip(original.logits(&TEXTS).unwrap()) {
@@ -375,6 +399,12 @@ mod tests {
         let classifier = classifier();
         let texts: Vec<String> = (0..150).map(|n| "word ".repeat(1 + (n * 7) % 12)).collect();
         let together = classifier.logits(&texts).unwrap();
+        let trimmed: Vec<Vec<u32>> = texts
+            .iter()
+            .map(|text| classifier.encode(text))
+            .map(|row| row[..used(&row)].to_vec())
+            .collect();
+        assert_eq!(classifier.logits_of_tokens(&trimmed).unwrap(), together);
         for index in [0, 1, 77, 149] {
             let alone = classifier.logits(&texts[index..=index]).unwrap()[0];
             for (left, right) in alone.iter().zip(together[index]) {
@@ -410,8 +440,10 @@ mod tests {
         for length in [0, 7, 100, bytes.len() - 1] {
             assert!(message(bytes[..length].to_vec()).starts_with("sentiment.safetensors: "));
         }
-        let state = classifier().model.to_state_dict().unwrap();
-        assert!(message(write_safetensors(&state, &BTreeMap::new())).contains("no text classifier"));
+        let state = to_state_dict(&classifier().model).unwrap();
+        assert!(
+            message(write_safetensors(&state, &BTreeMap::new())).contains("no text classifier")
+        );
         let with = |from: &str, to: &str| {
             let mut metadata = classifier().metadata();
             let entry = metadata.get_mut(METADATA_KEY).unwrap();

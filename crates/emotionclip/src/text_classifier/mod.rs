@@ -26,6 +26,8 @@ mod model;
 mod parameters;
 
 pub use config::{Objective, TextAttention, TextClassifierConfig, TextPooling};
-pub use file::{METADATA_KEY, PretrainedTextClassifier, TextClassifierError, tokenizer_config};
+pub use file::{
+    METADATA_KEY, PretrainedTextClassifier, TextClassifierError, pad, tokenizer_config,
+};
 pub use masks::unmask;
 pub use model::TextClassifier;

@@ -42,7 +42,7 @@ impl TextClassifierConfig {
         self.validate()?;
         let mut init = ParameterInit::new(seed, device);
         let text = &self.text;
-        let mut block = |init: &mut ParameterInit| {
+        let block = |init: &mut ParameterInit| {
             ResidualAttentionBlock::new_text(
                 text.width,
                 text.heads,
@@ -91,11 +91,13 @@ impl TextClassifier {
         let [batch, length] = tokens.dims();
         let device = tokens.device();
         let end = tokens.clone().argmax(1);
-        let positions = Tensor::<1, Int>::arange(0..length as i64, &device);
+        // Compared as floats: engines differ in the width of their integers, and of two at once
+        // they compare none.
+        let positions = Tensor::<1, Int>::arange(0..length as i64, &device).float();
         let padding = positions
             .reshape([1, length])
             .expand([batch, length])
-            .greater(end.clone().expand([batch, length]));
+            .greater(end.clone().float().expand([batch, length]));
         let embedded = embedding(self.token_embedding.val(), tokens)
             + self
                 .positional_embedding
@@ -125,12 +127,7 @@ impl TextClassifier {
     }
 
     /// `[B, L, W]` to what the head reads, `[B, features · W]`.
-    fn pool(
-        &self,
-        hidden: Tensor<3>,
-        end: Tensor<2, Int>,
-        padding: Tensor<2, Bool>,
-    ) -> Tensor<2> {
+    fn pool(&self, hidden: Tensor<3>, end: Tensor<2, Int>, padding: Tensor<2, Bool>) -> Tensor<2> {
         let [batch, length, width] = hidden.dims();
         let all = [batch, length, width];
         let padding = padding.reshape([batch, length, 1]).expand(all);
@@ -260,10 +257,8 @@ mod tests {
                 .init(3, &Device::flex())
                 .unwrap();
             let device = Device::flex();
-            let padding = Tensor::<2, Bool>::from_data(
-                TensorData::new(vec![false; 3], [1, 3]),
-                &device,
-            );
+            let padding =
+                Tensor::<2, Bool>::from_data(TensorData::new(vec![false; 3], [1, 3]), &device);
             let bias = model.attention_bias(padding, &device);
             let hides_the_future = bias.try_into_vec_as::<f32>().unwrap()[1] < -1e8;
             assert_eq!(hides_the_future, expected);

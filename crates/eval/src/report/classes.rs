@@ -4,7 +4,7 @@ use super::colour::level;
 use super::data::{ClassScores, ConfusionMatrix, RunReport};
 use super::format::{count, escape, percent};
 
-/// Classes up to which column headings fit without being turned.
+/// Classes up to which column headings fit without being turned, and letters of the longest.
 const LEVEL_HEADINGS: usize = 8;
 
 /// Least width of a matrix's cell in pixels, its share of the row headings included.
@@ -45,7 +45,9 @@ pub(super) fn captioned_matrix(confusion: &ConfusionMatrix, caption: &str) -> St
         .map(|(truth, label)| matrix_row(confusion, truth, label))
         .collect();
     let number = confusion.labels.len();
-    let many = if number > LEVEL_HEADINGS { " many" } else { "" };
+    let longest = confusion.labels.iter().map(|label| label.chars().count());
+    let are_wide = number.max(longest.max().unwrap_or(0)) > LEVEL_HEADINGS;
+    let many = if are_wide { " many" } else { "" };
     let least_width = LEAST_CELL_WIDTH * number;
     format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\">\

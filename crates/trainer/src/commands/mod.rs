@@ -1,8 +1,10 @@
 //! The commands that query a model, one file each.
 
 mod classification;
+pub mod data;
 mod dataset;
 pub mod embed;
+pub mod emoclip;
 pub mod export;
 pub mod import;
 pub mod inspect;

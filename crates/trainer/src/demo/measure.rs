@@ -5,11 +5,13 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use emotionclip::probe::{Features, LogisticRegression};
 use emotionclip::{Emotion, Pretrained};
-use emotionclip_data::synthetic::{Appearance, FigureCount, Split, SyntheticCorpus, utterances};
+use emotionclip_data::synthetic::{
+    Appearance, FigureCount, Split, SyntheticCorpus, label_texts, utterances,
+};
 
 use crate::context::Context;
 use crate::pretrain::{
-    RunConfig, accuracy, argmax, classify, embed_corpus, open_corpus, rows_of_seven,
+    RunConfig, accuracy, argmax, classify, drawn, embed_corpus, emotion_labels, rows_of_seven,
 };
 
 /// Test scenes of two or three figures: 100 an emotion.
@@ -46,7 +48,7 @@ pub struct Measurements {
 
 /// The test scenes: two or three figures, test figures, test utterances.
 pub fn test_corpus(config: &RunConfig) -> anyhow::Result<SyntheticCorpus> {
-    open_corpus(config, Split::Test, FigureCount::Multi)
+    drawn(config, Split::Test, FigureCount::Multi)
 }
 
 /// Zero-shot accuracy alone.
@@ -59,6 +61,7 @@ pub fn zero_shot(
     let corpus = test_corpus(config)?;
     Ok(accuracy(&classify(
         pretrained,
+        label_texts()?,
         &corpus,
         TEST_CLIPS,
         |done| bar.inc(done as u64),
@@ -82,7 +85,7 @@ pub fn all(
 
     let since = Instant::now();
     let embeddings = Tensor::cat(embed_corpus(pretrained, &corpus, TEST_CLIPS, tick)?, 0);
-    let labels = crate::pretrain::emotion_labels(pretrained)?;
+    let labels = emotion_labels(pretrained, label_texts()?)?;
     let scores = rows_of_seven(labels.similarities(embeddings.clone()))?;
     let truth: Vec<Emotion> = (0..TEST_CLIPS)
         .map(|index| corpus.scene(index as u64).emotion())
@@ -95,16 +98,18 @@ pub fn all(
     timed("unseen utterances", since);
 
     let since = Instant::now();
-    let train = open_corpus(config, Split::Train, FigureCount::Multi)?;
+    let train = drawn(config, Split::Train, FigureCount::Multi)?;
     let train_embeddings = Tensor::cat(embed_corpus(pretrained, &train, PROBE_CLIPS, tick)?, 0);
     let train_truth = emotions(&train, PROBE_CLIPS);
     let probe = probe_accuracy(train_embeddings, &train_truth, embeddings, &truth)?;
     timed("linear probe", since);
 
     let since = Instant::now();
+    let texts = label_texts()?;
     let variant = |appearance: Appearance| {
         let corpus = corpus.clone().with_appearance(appearance);
-        classify(pretrained, &corpus, TEST_CLIPS, tick).map(|readings| accuracy(&readings))
+        let readings = classify(pretrained, texts, &corpus, TEST_CLIPS, tick);
+        readings.map(|readings| accuracy(&readings))
     };
     let face_only = variant(Appearance::FACE_ONLY)?;
     let posture_only = variant(Appearance::POSTURE_ONLY)?;
@@ -171,7 +176,7 @@ fn without_subject(
     corpus: &SyntheticCorpus,
     tick: impl Fn(usize),
 ) -> anyhow::Result<Vec<(Emotion, [f32; 7])>> {
-    let labels = crate::pretrain::emotion_labels(pretrained)?;
+    let labels = emotion_labels(pretrained, label_texts()?)?;
     let mut readings = Vec::with_capacity(TEST_CLIPS);
     for index in 0..TEST_CLIPS as u64 {
         let sample = corpus.sample(index);

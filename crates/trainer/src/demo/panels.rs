@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use emotionclip::explain::AttentionSummary;
 use emotionclip::preprocess::Crops;
 use emotionclip::{Emotion, Pretrained};
-use emotionclip_data::synthetic::{Sample, SyntheticCorpus};
+use emotionclip_data::synthetic::{Sample, SyntheticCorpus, label_texts};
 use emotionclip_eval::report::{
     AttentionExample, AttentionMap, Reading, ReadingExample, Reweighting, SubjectBox,
 };
@@ -47,7 +47,7 @@ pub fn attention(
     pretrained: &Pretrained,
     corpus: &SyntheticCorpus,
 ) -> anyhow::Result<Vec<AttentionExample>> {
-    let labels = emotion_labels(pretrained)?;
+    let labels = emotion_labels(pretrained, label_texts()?)?;
     let device = pretrained.device();
     let mut examples = Vec::new();
     for index in 0..ATTENTION_SCENES {
@@ -145,7 +145,7 @@ pub fn readings(
     pretrained: &Pretrained,
     corpus: &SyntheticCorpus,
 ) -> anyhow::Result<Vec<ReadingExample>> {
-    let labels = emotion_labels(pretrained)?;
+    let labels = emotion_labels(pretrained, label_texts()?)?;
     (0..READING_SCENES)
         .map(|index| {
             let sample = corpus.sample(index);

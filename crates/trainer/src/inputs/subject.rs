@@ -183,13 +183,10 @@ impl Subject {
     }
 
     fn stream(&self, frames_per_second: f64, announce: bool) -> SubjectStream<'_> {
-        let follower = match (&self.choice, &self.detector) {
-            (SubjectChoice::Detect(rank), Some(detector)) => Some(Follower::new(
-                detector,
-                rank.get(),
-                frames_per_second,
-                announce,
-            )),
+        let follower = match self.choice {
+            SubjectChoice::Detect(rank) => {
+                Some(Follower::new(rank.get(), frames_per_second, announce))
+            }
             _ => None,
         };
         SubjectStream {
@@ -210,10 +207,18 @@ impl Subject {
         preprocess: &Preprocess,
     ) -> anyhow::Result<Clip> {
         let mut stream = self.stream(SAMPLED_RATE, false);
-        let mut masks = Vec::with_capacity(frames.len());
+        let mut masks: Vec<GrayImage> = Vec::with_capacity(frames.len());
         for (index, frame) in frames.iter().enumerate() {
-            let time = index as f64 / SAMPLED_RATE;
-            masks.push(stream.look(file, time, frame, preprocess)?.mask);
+            let before = index.checked_sub(1).and_then(|last| frames.get(last));
+            let mask = match masks.last() {
+                // A picture is a clip of one frame again and again: one look is enough.
+                Some(mask) if before == Some(frame) => mask.clone(),
+                _ => {
+                    let time = index as f64 / SAMPLED_RATE;
+                    stream.look(file, time, frame, preprocess)?.mask
+                }
+            };
+            masks.push(mask);
         }
         stream.finish(file)?;
         Ok(Clip { frames, masks })
@@ -270,7 +275,7 @@ fn boxed(
 /// The subject in the frames of one stream.
 pub struct SubjectStream<'a> {
     subject: &'a Subject,
-    follower: Option<Follower<'a>>,
+    follower: Option<Follower>,
 }
 
 impl SubjectStream<'_> {
@@ -285,7 +290,7 @@ impl SubjectStream<'_> {
         frame: &RgbImage,
         preprocess: &Preprocess,
     ) -> anyhow::Result<Sight> {
-        let Some(follower) = &mut self.follower else {
+        let (Some(detector), Some(follower)) = (&self.subject.detector, &mut self.follower) else {
             let outline = match self.subject.choice {
                 SubjectChoice::Box(subject) => Some(subject),
                 _ => None,
@@ -296,7 +301,9 @@ impl SubjectStream<'_> {
                 person: None,
             });
         };
-        let person = follower.look(file, time, frame)?;
+        let faces = detector.detect(frame).or_bad_input(file)?;
+        let size = [frame.width(), frame.height()];
+        let person = follower.follow(file, time, &faces, size);
         let outline = person.as_ref().and_then(|person| person.subject);
         let mask = match outline {
             Some(subject) => boxed(file, subject, frame, preprocess)?,

@@ -10,13 +10,13 @@ use anyhow::Context as _;
 use emotionclip::Emotion;
 use emotionclip::preprocess::{Crops, Preprocess, PreprocessedClip};
 use emotionclip::tokenizer::{ClipTokenizer, Truncation};
-use emotionclip_data::synthetic::{
-    FigureCount, Sample, Split, SyntheticConfig, SyntheticCorpus, sentiment_logits, utterances,
-};
+use emotionclip_data::pairs::{Pair as CorpusPair, PairedCorpus};
+use emotionclip_data::synthetic::Split;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::config::{CorpusConfig, RunConfig, Stage, StageInput};
+use super::config::{RunConfig, Stage, StageInput};
+use super::corpus::Source;
 use super::validation::argmax;
 
 /// One step's pairs on the host.
@@ -38,32 +38,12 @@ pub struct Batch {
     pub size: usize,
 }
 
-/// Opens the run's corpus for one split at the model's input size.
-pub fn open_corpus(
-    config: &RunConfig,
-    split: Split,
-    figures: FigureCount,
-) -> anyhow::Result<SyntheticCorpus> {
-    let CorpusConfig::Synthetic {
-        seed, restraint, ..
-    } = config.corpus;
-    let synthetic = SyntheticConfig {
-        size: u32::try_from(config.model.vision.image_size).unwrap_or(u32::MAX),
-        frames: config.model.temporal.frames,
-        seed,
-        figures,
-        restraint,
-        ..SyntheticConfig::default()
-    };
-    SyntheticCorpus::new(synthetic, split).context("opening the synthetic corpus")
-}
-
 /// Turns samples into batches.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BatchMaker {
     config: RunConfig,
     /// One a stage.
-    corpora: Vec<SyntheticCorpus>,
+    corpora: Vec<Arc<dyn PairedCorpus>>,
     tokenizer: ClipTokenizer,
     preprocess: Preprocess,
 }
@@ -75,10 +55,11 @@ impl BatchMaker {
         tokenizer: ClipTokenizer,
         preprocess: Preprocess,
     ) -> anyhow::Result<Self> {
+        let source = Source::open(config, Split::Train)?;
         let corpora = config
             .stages
             .iter()
-            .map(|stage| open_corpus(config, Split::Train, stage.figures))
+            .map(|stage| source.stream(stage.figures))
             .collect::<anyhow::Result<_>>()?;
         Ok(Self {
             config: config.clone(),
@@ -95,16 +76,16 @@ impl BatchMaker {
         let samples = (0..stage.batch_size).map(|offset| {
             let index = (first + offset) as u64;
             match stage.input {
-                StageInput::Utterances => Ok(self.words(corpus, index)),
-                StageInput::Peak => self.pair(corpus.sample_peak(index)),
-                StageInput::Clip => self.pair(corpus.sample(index)),
+                StageInput::Utterances => Ok(self.words(corpus.as_ref(), index)),
+                StageInput::Peak => self.pair(corpus.peak_pair(index)),
+                StageInput::Clip => self.pair(corpus.pair(index)),
             }
         });
         Ok(assemble(samples.collect::<anyhow::Result<_>>()?))
     }
 
     /// The stage of a step, its corpus, and the index of the step's first sample in the stream.
-    fn locate(&self, step: usize) -> (&Stage, &SyntheticCorpus, usize) {
+    fn locate(&self, step: usize) -> (&Stage, &Arc<dyn PairedCorpus>, usize) {
         let mut remaining = step;
         let mut sample = 0;
         let last = self.config.stages.len() - 1;
@@ -122,7 +103,7 @@ impl BatchMaker {
         (&self.config.stages[0], &self.corpora[0], 0)
     }
 
-    fn pair(&self, sample: Sample) -> anyhow::Result<Pair> {
+    fn pair(&self, sample: CorpusPair) -> anyhow::Result<Pair> {
         let clip = self.preprocess.clip(&sample.clip, &Crops::Centre)?;
         Ok(Pair {
             clip: Some(clip),
@@ -133,13 +114,13 @@ impl BatchMaker {
     }
 
     /// An utterance and another one of the same dominant sentiment.
-    fn words(&self, corpus: &SyntheticCorpus, index: u64) -> Pair {
-        let text = corpus.text(index);
-        let sentiment = sentiment_logits(text, corpus.scene(index).emotion());
-        let alike = utterances(Split::Train, argmax(&sentiment));
+    fn words(&self, corpus: &dyn PairedCorpus, index: u64) -> Pair {
+        let (text, sentiment) = corpus.spoken(index);
+        let dominant = argmax(&sentiment);
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
         rng.set_stream(index);
-        let partner = &alike[rng.random_range(0..alike.len())];
+        let number = rng.random_range(0..corpus.alike_count(dominant).max(1));
+        let partner = corpus.alike(dominant, number);
         Pair {
             clip: None,
             tokens: self.tokenizer.encode(text, Truncation::KeepEot),

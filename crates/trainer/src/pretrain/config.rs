@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use emotionclip::config::{EmotionClipConfig, Preset};
 use emotionclip::loss::SentimentGuidance;
 use emotionclip::optim::{AdamWConfig, GroupRates, Schedule};
+use emotionclip_data::faces::{Augmentation, FaceSampling};
 use emotionclip_data::synthetic::FigureCount;
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +80,37 @@ pub enum CorpusConfig {
         /// Clips that count as one epoch; the stream itself never repeats.
         epoch_clips: usize,
     },
+    /// Real faces and utterances, made by `trainer data build-scenes`.
+    Faces {
+        /// Its folder.
+        root: PathBuf,
+        /// Seed of the scenes.
+        seed: u64,
+        /// Clips that count as one epoch; scenes never repeat, faces do.
+        epoch_clips: usize,
+        /// How often the emotions come.
+        #[serde(default)]
+        sampling: FaceSampling,
+        /// How training faces are varied.
+        #[serde(default)]
+        augmentation: Augmentation,
+    },
+}
+
+impl CorpusConfig {
+    /// Clips that count as one epoch.
+    pub fn epoch_clips(&self) -> usize {
+        match self {
+            Self::Synthetic { epoch_clips, .. } | Self::Faces { epoch_clips, .. } => *epoch_clips,
+        }
+    }
+
+    /// The seed of the scenes.
+    pub fn seed_mut(&mut self) -> &mut u64 {
+        match self {
+            Self::Synthetic { seed, .. } | Self::Faces { seed, .. } => seed,
+        }
+    }
 }
 
 /// When checkpoints are written.
@@ -286,8 +318,7 @@ impl RunConfig {
 
     /// Steps that pass over one epoch's clips; the last incomplete batch is dropped.
     pub fn steps_per_epoch(&self, stage: &Stage) -> usize {
-        let CorpusConfig::Synthetic { epoch_clips, .. } = self.corpus;
-        epoch_clips / stage.batch_size
+        self.corpus.epoch_clips() / stage.batch_size
     }
 }
 

@@ -3,6 +3,7 @@
 mod batch;
 mod checkpoint;
 mod config;
+mod corpus;
 mod run;
 mod step;
 mod validation;
@@ -12,9 +13,9 @@ use std::path::PathBuf;
 use emotionclip::config::{Preset, SubjectEncoding, TemporalFusion};
 use emotionclip::loss::KlDirection;
 
-pub use batch::open_corpus;
 pub use config::{RunConfig, TowerMode};
-pub use run::{Outcome, Run};
+pub use corpus::drawn;
+pub use run::{Outcome, Run, interrupt_flag};
 pub use validation::{accuracy, argmax, classify, embed_corpus, emotion_labels, rows_of_seven};
 
 use crate::context::Context;
@@ -96,10 +97,7 @@ impl Overrides {
     pub fn apply(&self, config: &mut RunConfig) -> anyhow::Result<()> {
         if let Some(seed) = self.seed {
             config.seed = seed;
-            let config::CorpusConfig::Synthetic {
-                seed: corpus_seed, ..
-            } = &mut config.corpus;
-            *corpus_seed = seed;
+            *config.corpus.seed_mut() = seed;
         }
         if let Some(start_from) = &self.start_from {
             config.start_from = Some(start_from.clone());

@@ -13,15 +13,16 @@ use emotionclip::optim::{AdamW, GroupRates};
 use emotionclip::parameters::{Completeness, load_state_dict, to_state_dict};
 use emotionclip::pretrained::default_preprocess;
 use emotionclip::{EmotionClip, Pretrained};
-use emotionclip_data::synthetic::{FigureCount, Split, SyntheticCorpus};
+use emotionclip_data::synthetic::Split;
 use emotionclip_eval::sinks::{JsonlSink, TensorBoardSink};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::json;
 
-use super::batch::{BatchMaker, Prefetcher, open_corpus};
+use super::batch::{BatchMaker, Prefetcher};
 use super::checkpoint::{CheckpointFolder, RunState, load};
 use super::config::{RunConfig, Stage, StageInput, TowerMode};
+use super::corpus::{Source, corpus_labels};
 use super::step::{diagnose, scheduled_rates, train_step};
 use super::validation::{accuracy, classify, classify_frames};
 use crate::context::{Context, OpenDevice, write_atomically};
@@ -31,8 +32,6 @@ use crate::failure::{OrBadInput, bad_input};
 pub const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const MODEL: &str = "model.safetensors";
-/// Validation scenes; a multiple of seven, so the emotions are balanced.
-const VALIDATION_CLIPS: usize = 210;
 /// A loss this many times that of guessing is no training any more.
 const EXPLODED: f64 = 8.0;
 
@@ -164,7 +163,7 @@ impl Run {
     pub fn train(&mut self, context: &Context) -> anyhow::Result<Outcome> {
         let interrupted = interrupt_flag();
         let mut log = MetricLog::open(&self.folder, self.resumed.then_some(self.state.step))?;
-        let validation = open_corpus(&self.config, Split::Validation, FigureCount::Multi)?;
+        let validation = Source::open(&self.config, Split::Validation)?;
         let total = self.config.total_steps();
         let maker = BatchMaker::new(
             &self.config,
@@ -210,7 +209,7 @@ impl Run {
             show(&bar, stage, loss, &self.state, waited, started.elapsed());
             let every = self.config.validate_every_steps;
             if every > 0 && self.state.step.is_multiple_of(every) && self.state.step < total {
-                let accuracy = self.validate(&validation, stage.input)?;
+                let accuracy = self.validate(&validation, stage)?;
                 history.validation.push((self.state.step, accuracy));
                 log.validation(self.state.step, accuracy)?;
                 bar.println(format!(
@@ -235,7 +234,8 @@ impl Run {
             }
         }
         bar.finish_and_clear();
-        let validation_accuracy = self.validate(&validation, StageInput::Clip)?;
+        let (last, _) = locate(&clips, total);
+        let validation_accuracy = self.validate(&validation, last)?;
         history
             .validation
             .push((self.state.step, validation_accuracy));
@@ -325,12 +325,14 @@ impl Run {
     }
 
     /// Accuracy of what the stage trains: clips, or single frames before there are clips.
-    fn validate(&self, corpus: &SyntheticCorpus, input: StageInput) -> anyhow::Result<f64> {
+    fn validate(&self, source: &Source, stage: &Stage) -> anyhow::Result<f64> {
         let pretrained = self.inference();
-        let readings = match input {
-            StageInput::Clip => classify(&pretrained, corpus, VALIDATION_CLIPS, |_| {})?,
+        let texts = corpus_labels(&self.config.corpus)?;
+        let (corpus, count) = source.validation(stage.figures)?;
+        let readings = match stage.input {
+            StageInput::Clip => classify(&pretrained, texts, corpus.as_ref(), count, |_| {})?,
             StageInput::Utterances | StageInput::Peak => {
-                classify_frames(&pretrained, corpus, VALIDATION_CLIPS)?
+                classify_frames(&pretrained, texts, corpus.as_ref(), count)?
             }
         };
         Ok(accuracy(&readings))
@@ -412,7 +414,7 @@ fn locate(stages: &[Stage], step: usize) -> (&Stage, usize) {
 }
 
 /// Set by the first Ctrl-C; the second ends the process at once.
-fn interrupt_flag() -> Arc<AtomicBool> {
+pub fn interrupt_flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let in_handler = Arc::clone(&flag);
     let installed = ctrlc::set_handler(move || {

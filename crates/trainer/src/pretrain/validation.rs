@@ -1,24 +1,25 @@
-//! Zero-shot accuracy on the synthetic corpus, during and after training.
+//! Zero-shot accuracy on a corpus of pairs, during and after training.
 
 use burn::tensor::{Tensor, TensorData};
 use emotionclip::model::l2_normalize;
 use emotionclip::preprocess::Crops;
 use emotionclip::zero_shot::{LabelSet, ZeroShot};
 use emotionclip::{Clip, Emotion, Pretrained};
-use emotionclip_data::synthetic::{SyntheticCorpus, label_texts};
+use emotionclip_data::pairs::PairedCorpus;
+use emotionclip_data::synthetic::LabelTexts;
 
 /// Clips embedded at once; bounds memory.
 const BATCH: usize = 50;
 
-/// The seven emotions by their committed label texts, encoded once.
+/// The seven emotions by their label texts, encoded once.
 ///
 /// # Errors
 ///
-/// If the label file is broken, which a test of the data crate rules out.
-pub fn emotion_labels(pretrained: &Pretrained) -> anyhow::Result<ZeroShot> {
+/// If an emotion has no text.
+pub fn emotion_labels(pretrained: &Pretrained, texts: &LabelTexts) -> anyhow::Result<ZeroShot> {
     let labels = Emotion::ALL
         .iter()
-        .zip(label_texts()?)
+        .zip(texts)
         .map(|(emotion, texts)| (emotion.name().to_owned(), texts.clone()))
         .collect();
     Ok(ZeroShot::new(pretrained, &LabelSet::new(labels)?))
@@ -48,7 +49,7 @@ pub fn argmax(scores: &[f32; Emotion::COUNT]) -> Emotion {
 /// Unit embeddings of the corpus's clips `0..count`, in batches; `tick` is called after each.
 pub fn embed_corpus(
     pretrained: &Pretrained,
-    corpus: &SyntheticCorpus,
+    corpus: &dyn PairedCorpus,
     count: usize,
     tick: impl Fn(usize),
 ) -> anyhow::Result<Vec<Tensor<2>>> {
@@ -56,7 +57,7 @@ pub fn embed_corpus(
     for start in (0..count).step_by(BATCH) {
         let end = count.min(start + BATCH);
         let clips: Vec<Clip> = (start..end)
-            .map(|index| corpus.sample(index as u64).clip)
+            .map(|index| corpus.pair(index as u64).clip)
             .collect();
         parts.push(pretrained.embed_clips(&clips)?);
         tick(end - start);
@@ -67,14 +68,15 @@ pub fn embed_corpus(
 /// Truth and similarities of the corpus's clips `0..count`.
 pub fn classify(
     pretrained: &Pretrained,
-    corpus: &SyntheticCorpus,
+    texts: &LabelTexts,
+    corpus: &dyn PairedCorpus,
     count: usize,
     tick: impl Fn(usize),
 ) -> anyhow::Result<Vec<(Emotion, [f32; 7])>> {
-    let labels = emotion_labels(pretrained)?;
+    let labels = emotion_labels(pretrained, texts)?;
     let embeddings = Tensor::cat(embed_corpus(pretrained, corpus, count, tick)?, 0);
     let scores = rows_of_seven(labels.similarities(embeddings))?;
-    let truth = (0..count).map(|index| corpus.scene(index as u64).emotion());
+    let truth = (0..count).map(|index| corpus.emotion(index as u64));
     Ok(truth.zip(scores).collect())
 }
 
@@ -82,17 +84,18 @@ pub fn classify(
 /// without the temporal encoder: what a stage that trains on frames can be judged by.
 pub fn classify_frames(
     pretrained: &Pretrained,
-    corpus: &SyntheticCorpus,
+    texts: &LabelTexts,
+    corpus: &dyn PairedCorpus,
     count: usize,
 ) -> anyhow::Result<Vec<(Emotion, [f32; 7])>> {
-    let labels = emotion_labels(pretrained)?;
+    let labels = emotion_labels(pretrained, texts)?;
     let device = pretrained.device();
     let mut readings = Vec::with_capacity(count);
     for start in (0..count).step_by(BATCH) {
         let end = count.min(start + BATCH);
         let (mut frames, mut masks, mut size) = (Vec::new(), Vec::new(), 0);
         for index in start..end {
-            let sample = corpus.sample_peak(index as u64);
+            let sample = corpus.peak_pair(index as u64);
             let prepared = pretrained.preprocess.clip(&sample.clip, &Crops::Centre)?;
             frames.extend_from_slice(&prepared.frames);
             masks.extend_from_slice(&prepared.masks);
@@ -106,7 +109,7 @@ pub fn classify_frames(
             Tensor::from_data(TensorData::new(masks, [end - start, size, size]), &device),
         ));
         let scores = rows_of_seven(labels.similarities(embeddings))?;
-        let truth = (start..end).map(|index| corpus.scene(index as u64).emotion());
+        let truth = (start..end).map(|index| corpus.emotion(index as u64));
         readings.extend(truth.zip(scores));
     }
     Ok(readings)

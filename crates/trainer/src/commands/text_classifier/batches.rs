@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use emotionclip::Emotion;
 use emotionclip::pretrained::token_tensor;
-use emotionclip::text_classifier::PretrainedTextClassifier;
+use emotionclip::text_classifier::{PretrainedTextClassifier, pad};
 use emotionclip_data::goemotions::Utterance;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -56,7 +56,12 @@ impl Encoded {
 ///
 /// A batch costs what its longest text does, so texts of like length share one; which ones do, and
 /// in which order the batches come, is drawn anew for every epoch.
-pub fn epoch_order(rows: &[Vec<u32>], batch_size: usize, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
+pub fn epoch_order(
+    rows: &[Vec<u32>],
+    batch_size: usize,
+    seed: u64,
+    epoch: usize,
+) -> Vec<Vec<usize>> {
     let mut random = generator(seed, epoch as u64, 0);
     let mut indices: Vec<usize> = (0..rows.len()).collect();
     indices.shuffle(&mut random);
@@ -87,18 +92,11 @@ pub fn tensors(
     device: &Device,
 ) -> (Tensor<2, burn::tensor::Int>, Tensor<2>) {
     let mut random = generator(seed, step as u64, 1);
-    let rows: Vec<Vec<u32>> = batch
+    let mut rows: Vec<Vec<u32>> = batch
         .iter()
         .map(|index| drop_words(&texts.rows[*index], word_dropout, &mut random))
         .collect();
-    let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let padded: Vec<Vec<u32>> = rows
-        .into_iter()
-        .map(|mut row| {
-            row.resize(longest, 0);
-            row
-        })
-        .collect();
+    pad(&mut rows);
     let labels: Vec<f32> = batch
         .iter()
         .flat_map(|index| texts.labels[*index])
@@ -106,7 +104,7 @@ pub fn tensors(
         .collect();
     let labels = TensorData::new(labels, [batch.len(), Emotion::COUNT]);
     (
-        token_tensor(&padded, device),
+        token_tensor(&rows, device),
         Tensor::from_data(labels, device),
     )
 }

@@ -7,6 +7,7 @@ use emotionclip::optim::Schedule;
 use emotionclip::text_classifier::TextClassifierConfig;
 use serde::{Deserialize, Serialize};
 
+use super::vectors::VectorsConfig;
 use crate::failure::{OrBadInput, bad_input};
 use crate::inputs::files::{one_line, read_text};
 
@@ -35,27 +36,31 @@ pub struct TrainConfig {
     pub average_decay: f64,
     /// Course of the rate.
     pub schedule: Schedule,
+    /// Word vectors that the token embeddings start from, instead of random numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<VectorsConfig>,
     /// The architecture.
     pub model: TextClassifierConfig,
 }
 
 impl Default for TrainConfig {
-    /// The recipe of the built-in classifier, chosen on dev.tsv.
+    /// The recipe of the built-in classifier, chosen on dev.tsv, but for its word vectors.
     fn default() -> Self {
         Self {
             seed: 2022,
-            batch_size: 128,
-            epochs: 5,
+            batch_size: 64,
+            epochs: 4,
             patience: 2,
-            learning_rate: 2e-3,
+            learning_rate: 1.5e-3,
             weight_decay: 0.1,
-            word_dropout: 0.2,
+            word_dropout: 0.15,
             class_weight_power: 0.0,
             average_decay: 0.995,
             schedule: Schedule::Cosine {
                 warmup_steps: 100,
                 final_fraction: 0.02,
             },
+            vectors: None,
             model: TextClassifierConfig::small(),
         }
     }
@@ -110,6 +115,11 @@ impl TrainConfig {
                 return Err(bad_input(format!("{field}: {value} must lie in [0, 1)")));
             }
         }
+        if let Some(vectors) = &self.vectors
+            && !vectors.scale.is_finite()
+        {
+            return Err(bad_input("vectors.scale: must be a finite number"));
+        }
         self.schedule.validate(1).or_bad_input("schedule")
     }
 }
@@ -127,8 +137,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         for (from, to, expected) in [
-            ("batch_size = 128", "batch_size = 0", "batch_size"),
-            ("word_dropout = 0.2", "word_dropout = 1.0", "word_dropout"),
+            ("batch_size = 64", "batch_size = 0", "batch_size"),
+            ("word_dropout = 0.15", "word_dropout = 1.0", "word_dropout"),
             ("weight_decay = 0.1", "weight_decay = -1.0", "weight_decay"),
             ("patience", "patients", "patients"),
             ("heads = 4", "heads = 7", "text.heads"),

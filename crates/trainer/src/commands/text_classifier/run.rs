@@ -6,22 +6,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use burn::module::Module as _;
 use burn::tensor::{Tensor, TensorData};
 use emotionclip::Emotion;
+use emotionclip::optim::{KeyedOptimizer, Method, Rate, WeightDecay};
 use emotionclip::text_classifier::{PretrainedTextClassifier, TextClassifier};
+use emotionclip::tokenizer::ClipTokenizer;
 use emotionclip_data::synthetic::Split;
 use emotionclip_eval::sinks::JsonlSink;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::json;
 
+use super::average::Average;
 use super::batches::{Encoded, epoch_order, tensors};
-use super::checkpoint::{self, RunState};
+use super::checkpoint::{self, RunState, Trained};
 use super::config::TrainConfig;
-use super::optimizer::Optimizer;
 use super::score::{measure, probabilities, read_classifier};
 use super::scores::{TextScores, choose_thresholds};
+use super::vectors::{self, VectorsConfig};
 use super::{TrainArgs, read_part};
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
@@ -70,6 +72,9 @@ pub fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<()> {
         }
         config.seed = seed;
     }
+    if let Some(file) = &args.vectors {
+        config.vectors = Some(VectorsConfig::new(file));
+    }
     if args.print_config {
         print!("{}", config.to_toml()?);
         return Ok(());
@@ -102,9 +107,8 @@ struct Run {
     train: Encoded,
     dev: Encoded,
     class_weights: [f32; Emotion::COUNT],
-    /// Tokenizer and thresholds; its model is the trained one, on the autodiff device.
-    classifier: PretrainedTextClassifier,
-    optimizer: Optimizer,
+    tokenizer: ClipTokenizer,
+    trained: Trained,
     state: RunState,
     metrics: JsonlSink,
 }
@@ -117,7 +121,6 @@ impl Run {
         context: &Context,
     ) -> anyhow::Result<Self> {
         let folder = args.run.clone();
-        let saved = folder.join(CHECKPOINT);
         if !args.resume && folder.join(CONFIG).exists() {
             return Err(bad_input(format!(
                 "{}: there is a run already; continue it with --resume or name another --run",
@@ -136,36 +139,57 @@ impl Run {
         }
         let device = context.open_device()?;
         let autodiff = device.device.clone().autodiff();
-        let model = config.model.init(config.seed, &autodiff).or_bad_input("model")?;
-        let mut optimizer = Optimizer::new(config.weight_decay, config.average_decay, &model);
-        let (model, state) = if args.resume && saved.exists() {
-            let (model, state) =
-                checkpoint::load(&saved, model, &mut optimizer, &device.device)?;
-            tracing::info!("resuming {} at step {}", folder.display(), state.step);
-            (model, state)
-        } else {
-            (model, RunState::default())
+        let model = config
+            .model
+            .init(config.seed, &autodiff)
+            .or_bad_input("model")?;
+        let mut classifier = PretrainedTextClassifier::new(model)?;
+        let train = Encoded::new(&train, &classifier);
+        let dev = Encoded::new(&dev, &classifier);
+        let saved = args.resume.then(|| folder.join(CHECKPOINT));
+        let saved = saved.filter(|path| path.exists());
+        let found = match &config.vectors {
+            Some(config) if saved.is_none() => Some(vectors::start_from(config, &mut classifier)?),
+            _ => None,
         };
-        let classifier = PretrainedTextClassifier::new(model)?;
+        let mut trained = Trained {
+            average: Average::new(&classifier.model, config.average_decay),
+            optimizer: optimizer(&config, &classifier.model),
+            model: classifier.model,
+        };
+        let state = match saved {
+            Some(path) => {
+                let state = checkpoint::load(&path, &mut trained, &device.device)?;
+                tracing::info!("resuming {} at step {}", folder.display(), state.step);
+                state
+            }
+            None => RunState::default(),
+        };
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("{}: cannot create the run's folder", folder.display()))?;
         write_atomically(&folder.join(CONFIG), config.to_toml()?.as_bytes())?;
         let path = folder.join(METRICS);
-        let metrics = if state.step > 0 && path.exists() {
+        let mut metrics = if state.step > 0 && path.exists() {
             JsonlSink::resume(&path, state.step as u64)?
         } else {
             JsonlSink::create(&path)?
         };
-        let train = Encoded::new(&train, &classifier);
+        if let Some(found) = found {
+            tracing::info!("{} tokens start from word vectors", found.tokens);
+            metrics.append(&json!({
+                "vectors_tokens": found.tokens,
+                "vectors_sha256": found.sha256,
+            }))?;
+        }
         Ok(Self {
             class_weights: train.class_weights(config.class_weight_power),
+            tokenizer: classifier.tokenizer,
             train,
-            dev: Encoded::new(&dev, &classifier),
+            dev,
             folder,
             config,
             device,
-            classifier,
-            optimizer,
+            trained,
             state,
             metrics,
         })
@@ -232,7 +256,7 @@ impl Run {
         let weights = Tensor::from_data(weights, &autodiff);
         // Dropout of a step depends on the step alone, so a resumed run repeats it.
         self.device.device.seed(config.seed ^ ((step as u64) << 20));
-        let model = self.classifier.model.clone();
+        let model = self.trained.model.clone();
         let loss = config
             .model
             .objective
@@ -252,17 +276,18 @@ impl Run {
                 }
             );
         }
-        let rate =
-            config
-                .schedule
-                .learning_rate(config.learning_rate, step, steps_per_epoch, total);
-        self.classifier.model = self.optimizer.step(model, &mut gradients, rate, step);
+        let factor = config
+            .schedule
+            .learning_rate(1.0, step, steps_per_epoch, total);
+        let trained = &mut self.trained;
+        trained.model = trained.optimizer.step(factor, model, &mut gradients);
+        trained.average.update(&trained.model, step);
         self.state.step += 1;
         self.state.train_seconds += started.elapsed().as_secs_f64();
         self.metrics.append(&json!({
             "step": self.state.step,
             "loss": loss,
-            "learning_rate": rate,
+            "learning_rate": factor * self.config.learning_rate,
             "step_seconds": started.elapsed().as_secs_f64(),
         }))?;
         bar.set_position(self.state.step as u64);
@@ -276,8 +301,11 @@ impl Run {
     /// Tries the averaged classifier on the validation texts and keeps it if it is the best yet.
     fn end_epoch(&mut self, epoch: usize, bar: &ProgressBar) -> anyhow::Result<()> {
         let started = Instant::now();
-        let mut averaged = self.classifier.clone();
-        averaged.model = self.averaged();
+        let mut averaged = PretrainedTextClassifier {
+            model: self.trained.average.model.clone(),
+            tokenizer: self.tokenizer.clone(),
+            thresholds: [0.5; Emotion::COUNT],
+        };
         let probabilities = probabilities(&averaged, &self.dev)?;
         averaged.thresholds = choose_thresholds(&self.dev.labels, &probabilities);
         let scores = TextScores::new(&self.dev.labels, &probabilities, averaged.thresholds)?;
@@ -301,18 +329,8 @@ impl Run {
         Ok(())
     }
 
-    /// The running mean of the trained parameters, without autodiff or dropout.
-    fn averaged(&self) -> TextClassifier {
-        self.optimizer.averaged(self.classifier.model.valid())
-    }
-
     fn save(&self) -> anyhow::Result<()> {
-        checkpoint::save(
-            &self.folder.join(CHECKPOINT),
-            &self.state,
-            &self.classifier.model,
-            &self.optimizer,
-        )
+        checkpoint::save(&self.folder.join(CHECKPOINT), &self.state, &self.trained)
     }
 
     fn interrupted(&self, total: usize, bar: &ProgressBar) -> anyhow::Error {
@@ -341,6 +359,26 @@ impl Run {
             dev: measure(&best, &self.dev)?,
         })
     }
+}
+
+/// AdamW; matrices decay, vectors don't.
+fn optimizer(config: &TrainConfig, model: &TextClassifier) -> KeyedOptimizer {
+    let method = Method::Adam {
+        beta_1: 0.9,
+        beta_2: 0.98,
+        epsilon: 1e-8,
+        decay: WeightDecay::Decoupled,
+    };
+    KeyedOptimizer::new(method, model, |info| {
+        Some(Rate {
+            learning_rate: config.learning_rate,
+            weight_decay: if info.shape.len() > 1 {
+                config.weight_decay
+            } else {
+                0.0
+            },
+        })
+    })
 }
 
 /// Set by the first Ctrl-C; the second ends the process at once.

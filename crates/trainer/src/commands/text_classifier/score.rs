@@ -79,7 +79,12 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context) -> anyhow::Result<()> {
     let loaded = args.model.load(&context.open_device()?.device)?;
     let texts = Encoded::new(&utterances, &loaded.classifier);
     let scores = measure(&loaded.classifier, &texts)?;
-    let text = format!("{} on {}\n\n{}", loaded.name, args.split.name(), scores.text());
+    let text = format!(
+        "{} on {}\n\n{}",
+        loaded.name,
+        args.split.name(),
+        scores.text()
+    );
     let result = EvaluateResult {
         model: &loaded.name,
         split: args.split.name(),

@@ -48,9 +48,8 @@ impl TextScores {
         probabilities: &[[f32; CLASSES]],
         thresholds: [f32; CLASSES],
     ) -> anyhow::Result<Self> {
-        let f1 = std::array::from_fn(|class| {
-            class_f1(labels, probabilities, class, thresholds[class])
-        });
+        let f1 =
+            std::array::from_fn(|class| class_f1(labels, probabilities, class, thresholds[class]));
         let (mut truth, mut predicted) = (Vec::new(), Vec::new());
         for (labels, probabilities) in labels.iter().zip(probabilities) {
             if labels.iter().filter(|label| **label).count() == 1 {

@@ -3,13 +3,12 @@
 use std::fmt;
 
 use emotionclip::detector::{
-    Bounds, Detector, Face, Growth, Track, Tracker, TrackerConfig, rank_by_prominence,
+    Bounds, Face, Growth, Track, Tracker, TrackerConfig, rank_by_prominence,
 };
 use emotionclip::preprocess::SubjectBox;
-use image::RgbImage;
 use serde::Serialize;
 
-use crate::failure::{OrBadInput, bad_input};
+use crate::failure::bad_input;
 
 /// What to do when nobody is found.
 const REMEDY: &str = "give --subject box:x1,y1,x2,y2 (pixels) or whole";
@@ -30,9 +29,8 @@ pub struct Person {
     pub subject: Option<SubjectBox>,
 }
 
-/// Finds the subject of one stream and follows it.
-pub struct Follower<'a> {
-    detector: &'a Detector,
+/// Picks the subject of one stream among the faces found, and follows it.
+pub struct Follower {
     tracker: Tracker,
     /// Which of the faces, from 1.
     rank: usize,
@@ -52,17 +50,11 @@ struct Chosen {
     last_found: u32,
 }
 
-impl<'a> Follower<'a> {
+impl Follower {
     /// Follows the face of that rank in the first frame that shows so many, 1 being the most
     /// prominent.
-    pub fn new(
-        detector: &'a Detector,
-        rank: usize,
-        frames_per_second: f64,
-        announce: bool,
-    ) -> Self {
+    pub fn new(rank: usize, frames_per_second: f64, announce: bool) -> Self {
         Self {
-            detector,
             tracker: Tracker::new(TrackerConfig::at_rate(frames_per_second)),
             rank,
             announce,
@@ -73,28 +65,23 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// The subject in the next frame; none while nobody is known.
-    ///
-    /// # Errors
-    /// Bad input for a frame that can't be looked at.
-    pub fn look(
+    /// The subject in the next frame, of `[width, height]` pixels, given its faces; none while
+    /// nobody is known.
+    pub fn follow(
         &mut self,
         file: &dyn fmt::Display,
         time: f64,
-        frame: &RgbImage,
-    ) -> anyhow::Result<Option<Person>> {
-        let size = [frame.width(), frame.height()];
-        let faces = self.detector.detect(frame).or_bad_input(file)?;
+        faces: &[Face],
+        size: [u32; 2],
+    ) -> Option<Person> {
         self.most = self.most.max(faces.len());
-        self.tracker.update(&faces, size);
+        self.tracker.update(faces, size);
         let number = self.frames;
         self.frames += 1;
         if self.subject().is_none() {
             self.choose(file, time, number, size);
         }
-        let Some(track) = self.subject() else {
-            return Ok(None);
-        };
+        let track = self.subject()?;
         let person = Person {
             id: track.id,
             found: track.missed == 0,
@@ -109,7 +96,7 @@ impl<'a> Follower<'a> {
                 last_found: number,
             });
         }
-        Ok(Some(person))
+        Some(person)
     }
 
     /// Says in how many frames the subject was found.
@@ -117,14 +104,10 @@ impl<'a> Follower<'a> {
     /// # Errors
     /// Bad input when it was in none.
     pub fn finish(self, file: &dyn fmt::Display) -> anyhow::Result<()> {
-        let (frames, most) = (self.frames, self.most);
+        let most = self.most;
         if self.chosen.is_none() {
-            let looked = match frames {
-                1 => "in the picture".to_owned(),
-                _ => format!("in any of {frames} frames"),
-            };
             return Err(bad_input(match most {
-                0 => format!("{file}: no face found {looked}; {REMEDY}"),
+                0 => format!("{file}: no face found; {REMEDY}"),
                 _ => format!(
                     "{file}: --subject detect:{}, but no frame shows more than {most} at once; \
                      give a number up to {most}",
@@ -132,10 +115,11 @@ impl<'a> Follower<'a> {
                 ),
             }));
         }
-        if self.announce && self.found < frames {
+        if self.announce && self.found < self.frames {
             tracing::info!(
-                "{file}: the subject was found in {} of {frames} frames",
-                self.found
+                "{file}: the subject was found in {} of {} frames",
+                self.found,
+                self.frames
             );
         }
         Ok(())
@@ -166,14 +150,18 @@ impl<'a> Follower<'a> {
         };
         if self.announce {
             let Bounds { x1, y1, x2, y2 } = track.face.bounds;
-            let who = match lost {
-                Some(_) => "lost; going on with a face that came later,".to_owned(),
-                None => format!("face {rank} of {},", faces.len()),
-            };
-            tracing::info!(
-                "{file}: subject: {who} at {time:.1} s, {x1:.0},{y1:.0},{x2:.0},{y2:.0} (score {:.2})",
-                track.face.score
-            );
+            let score = track.face.score;
+            let place =
+                format!("at {time:.1} s, {x1:.0},{y1:.0},{x2:.0},{y2:.0} (score {score:.2})");
+            match lost {
+                Some(_) => tracing::warn!(
+                    "{file}: the subject was lost; going on with a face that came later, {place}"
+                ),
+                None => tracing::info!(
+                    "{file}: the subject is face {rank} of {}, {place}",
+                    faces.len()
+                ),
+            }
         }
         self.chosen = Some(Chosen {
             id: track.id,
@@ -190,5 +178,70 @@ fn rounded(bounds: Bounds) -> Bounds {
         y1: round(bounds.y1),
         x2: round(bounds.x2),
         y2: round(bounds.y2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emotionclip::detector::KeyPoints;
+
+    const SIZE: [u32; 2] = [640, 360];
+
+    fn face(x: f32, side: f32) -> Face {
+        let half = side / 2.0;
+        Face {
+            bounds: Bounds {
+                x1: x - half,
+                y1: 180.0 - half,
+                x2: x + half,
+                y2: 180.0 + half,
+            },
+            key_points: KeyPoints::from([[x, 180.0]; 6]),
+            score: 0.9,
+        }
+    }
+
+    fn follow(follower: &mut Follower, faces: &[Face]) -> Option<(u64, bool)> {
+        let person = follower.follow(&"a.mp4", 0.0, faces, SIZE)?;
+        Some((person.id, person.found))
+    }
+
+    #[test]
+    fn the_first_frame_with_enough_faces_decides() {
+        let (large, small) = (face(200.0, 100.0), face(450.0, 60.0));
+        let mut first = Follower::new(1, 8.0, false);
+        let mut second = Follower::new(2, 8.0, false);
+        assert_eq!(follow(&mut first, &[]), None);
+        assert_eq!(follow(&mut first, &[small]), Some((1, true)));
+        assert_eq!(follow(&mut second, &[small]), None);
+        // The small face is still the first one's subject, though another is larger now.
+        assert_eq!(follow(&mut first, &[large, small]), Some((1, true)));
+        assert_eq!(follow(&mut second, &[small, large]), Some((1, true)));
+        assert_eq!(follow(&mut second, &[large]), Some((1, false)));
+        second.finish(&"a.mp4").unwrap();
+
+        let mut third = Follower::new(3, 8.0, false);
+        follow(&mut third, &[small, large]);
+        let message = third.finish(&"a.mp4").unwrap_err().to_string();
+        assert!(message.contains("no frame shows more than 2"), "{message}");
+    }
+
+    #[test]
+    fn a_lost_subject_is_replaced_only_by_somebody_who_came_later() {
+        // A frame a second: a face is given up after three.
+        let mut follower = Follower::new(1, 1.0, false);
+        let (subject, beside) = (face(200.0, 100.0), face(500.0, 60.0));
+        assert_eq!(follow(&mut follower, &[subject, beside]), Some((1, true)));
+        for _ in 0..3 {
+            assert_eq!(follow(&mut follower, &[beside]), Some((1, false)));
+        }
+        for _ in 0..3 {
+            assert_eq!(follow(&mut follower, &[beside]), None);
+        }
+        let late = face(200.0, 100.0);
+        assert_eq!(follow(&mut follower, &[beside, late]), Some((3, true)));
+        assert_eq!(follow(&mut follower, &[beside, late]), Some((3, true)));
+        follower.finish(&"a.mp4").unwrap();
     }
 }

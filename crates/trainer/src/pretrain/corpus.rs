@@ -1,0 +1,157 @@
+//! Where a run's pairs come from.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use emotionclip_data::faces::{FaceConfig, FaceCorpus, FaceSplit, FaceView, MAX_FACES};
+use emotionclip_data::pairs::PairedCorpus;
+use emotionclip_data::synthetic::{
+    FigureCount, LabelTexts, Split, SyntheticConfig, SyntheticCorpus, label_texts,
+};
+
+use super::config::{CorpusConfig, RunConfig};
+use crate::failure::OrBadInput;
+
+/// Drawn validation scenes; a multiple of seven, so the emotions are balanced.
+const DRAWN_VALIDATION: usize = 210;
+/// Validation faces or scenes of faces: more, for real faces are harder to tell apart.
+const FACE_VALIDATION: usize = 700;
+
+/// One split of a run's corpus, read once; streams over it differ in how many figures they show.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The embedded corpus.
+    Synthetic {
+        /// Settings but for the number of figures.
+        config: SyntheticConfig,
+        /// The split.
+        split: Split,
+    },
+    /// A corpus of real faces.
+    Faces {
+        /// Settings but for the number of faces.
+        config: FaceConfig,
+        /// Faces and utterances.
+        data: Arc<FaceSplit>,
+    },
+}
+
+impl Source {
+    /// Opens a split of the run's corpus at the model's input size.
+    ///
+    /// # Errors
+    ///
+    /// Bad input if the settings are out of range or the corpus's folder can't be used.
+    pub fn open(run: &RunConfig, split: Split) -> anyhow::Result<Self> {
+        let size = u32::try_from(run.model.vision.image_size).unwrap_or(u32::MAX);
+        let frames = run.model.temporal.frames;
+        match &run.corpus {
+            CorpusConfig::Synthetic {
+                seed, restraint, ..
+            } => Ok(Self::Synthetic {
+                config: SyntheticConfig {
+                    size,
+                    frames,
+                    seed: *seed,
+                    restraint: *restraint,
+                    ..SyntheticConfig::default()
+                },
+                split,
+            }),
+            CorpusConfig::Faces {
+                root,
+                seed,
+                sampling,
+                augmentation,
+                ..
+            } => Ok(Self::Faces {
+                config: FaceConfig {
+                    size,
+                    frames,
+                    seed: *seed,
+                    sampling: *sampling,
+                    augmentation: *augmentation,
+                    ..FaceConfig::default()
+                },
+                data: Arc::new(FaceSplit::open(root, split).or_bad_input("corpus")?),
+            }),
+        }
+    }
+
+    /// The stream of pairs with this many figures.
+    ///
+    /// # Errors
+    ///
+    /// Bad input if the settings are out of range.
+    pub fn stream(&self, figures: FigureCount) -> anyhow::Result<Arc<dyn PairedCorpus>> {
+        match self {
+            Self::Synthetic { config, split } => {
+                let config = SyntheticConfig {
+                    figures,
+                    ..config.clone()
+                };
+                let corpus = SyntheticCorpus::new(config, *split);
+                Ok(Arc::new(corpus.context("opening the synthetic corpus")?))
+            }
+            Self::Faces { config, data } => {
+                let (view, min_faces) = match figures {
+                    FigureCount::Single => (FaceView::Single, 1),
+                    FigureCount::Multi => (FaceView::Scenes, 2),
+                    FigureCount::Mixed => (FaceView::Scenes, 1),
+                };
+                let config = FaceConfig {
+                    view,
+                    min_faces,
+                    max_faces: MAX_FACES,
+                    ..config.clone()
+                };
+                let corpus = FaceCorpus::new(config, Arc::clone(data)).or_bad_input("corpus")?;
+                Ok(Arc::new(corpus))
+            }
+        }
+    }
+
+    /// What a stage is validated on, and how many pairs of it. Drawn figures always in company:
+    /// single ones are only the way there. Faces as the stage shows them: a face alone is a task
+    /// of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::stream`].
+    pub fn validation(
+        &self,
+        figures: FigureCount,
+    ) -> anyhow::Result<(Arc<dyn PairedCorpus>, usize)> {
+        match self {
+            Self::Synthetic { .. } => Ok((self.stream(FigureCount::Multi)?, DRAWN_VALIDATION)),
+            Self::Faces { .. } => Ok((self.stream(figures)?, FACE_VALIDATION)),
+        }
+    }
+}
+
+/// The committed zero-shot texts that fit the way people talk in the run's corpus.
+///
+/// # Errors
+///
+/// If the file is broken, which a test of the data crate rules out.
+pub fn corpus_labels(corpus: &CorpusConfig) -> anyhow::Result<&'static LabelTexts> {
+    Ok(match corpus {
+        CorpusConfig::Synthetic { .. } => label_texts()?,
+        CorpusConfig::Faces { .. } => emotionclip_data::faces::label_texts()?,
+    })
+}
+
+/// The embedded corpus itself, for measuring what only drawn figures allow.
+///
+/// # Errors
+///
+/// If the run's corpus is another one.
+pub fn drawn(run: &RunConfig, split: Split, figures: FigureCount) -> anyhow::Result<SyntheticCorpus> {
+    match Source::open(run, split)? {
+        Source::Synthetic { config, split } => {
+            let config = SyntheticConfig { figures, ..config };
+            SyntheticCorpus::new(config, split).context("opening the synthetic corpus")
+        }
+        Source::Faces { .. } => anyhow::bail!("corpus: this measurement needs the synthetic corpus"),
+    }
+}
