@@ -1,12 +1,14 @@
 //! `trainer emoclip` as a user runs it, on miniatures of the benchmarks.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use burn::tensor::Device;
 use emotionclip::emoclip::{EmoClipConfig, PretrainedEmoClip, default_preprocess};
 use emotionclip_data::dfer::Benchmark;
 use emotionclip_data::dfer::fixtures::{self, FixtureOptions};
-use integration_tests::cli::{Sandbox, small_model};
+use integration_tests::cli::{Sandbox, program, small_model};
 use serde_json::Value;
 
 fn sandbox() -> (tempfile::TempDir, Sandbox) {
@@ -47,7 +49,12 @@ fn losses(file: &Path) -> Vec<String> {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines
-        .map(|line| format!("{} {} {}", line["step"], line["loss"], line["learning_rate"]))
+        .map(|line| {
+            format!(
+                "{} {} {}",
+                line["step"], line["loss"], line["learning_rate"]
+            )
+        })
         .collect()
 }
 
@@ -160,10 +167,12 @@ fn supervised_training_learns_its_clips_with_either_objective() {
     let (_folder, sandbox) = sandbox();
     write_model(&sandbox);
     write_miniature(&sandbox, Benchmark::Afew);
-    for objective in ["batch", "classes"] {
+    // A batch has about two clips of each class, which `batch` tells apart all the same: that can't
+    // be learnt, so its loss falls less.
+    for (objective, at_most) in [("classes", 0.85), ("batch", 0.96)] {
         let line = format!(
             "emoclip train --dataset afew --root afew --mode supervised --model model.safetensors \
-             --towers whole --optimizer adam --frames 2 --downsample 2 --batch-size 14 --epochs 12 \
+             --optimizer adam --frames 2 --downsample 2 --batch-size 14 --epochs 30 \
              --objective {objective} --run {objective}"
         );
         let found = sandbox.json(&words(&line));
@@ -174,8 +183,53 @@ fn supervised_training_learns_its_clips_with_either_objective() {
             .map(|line| line.split(' ').nth(1).unwrap().parse().unwrap())
             .collect();
         let (first, last) = (loss[0], loss[loss.len() - 1]);
-        assert!(last < 0.9 * first, "{objective}: {first} to {last}");
+        assert!(last < at_most * first, "{objective}: {first} to {last}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_within_an_epoch_and_resuming_gives_the_same_model() {
+    let (_folder, sandbox) = sandbox();
+    write_model(&sandbox);
+    write_miniature(&sandbox, Benchmark::Afew);
+    let command = "emoclip train --dataset afew --root afew --mode supervised --model \
+                   model.safetensors --frames 2 --downsample 2 --batch-size 2 --epochs 4";
+    let child = Command::new(program())
+        .args(words(command))
+        .args(["--run", "stopped", "--device", "cpu", "--quiet"])
+        .current_dir(sandbox.path(""))
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let metrics = sandbox.path("stopped/fold-1/metrics.jsonl");
+    for _ in 0..3000 {
+        if std::fs::read_to_string(&metrics).is_ok_and(|text| text.lines().count() >= 3) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("fold 1: interrupted at step") && stderr.contains("--resume"),
+        "{stderr}"
+    );
+    let whole = sandbox.json(&words(&format!("{command} --run whole")));
+    let resumed = sandbox.json(&words("emoclip train --run stopped --resume"));
+    let models = |result: &Value| result["models"][0]["model_sha256"].clone();
+    assert_eq!(models(&resumed), models(&whole));
+    assert_eq!(
+        losses(&metrics),
+        losses(&sandbox.path("whole/fold-1/metrics.jsonl")),
+        "every step once, the same loss"
+    );
 }
 
 #[test]
@@ -204,7 +258,11 @@ fn every_class_is_left_out_once() {
         let row = result["confusion"][class].as_array().unwrap();
         assert!(row.iter().map(|count| count.as_u64().unwrap()).sum::<u64>() > 0);
     }
-    assert!(sandbox.path("out/fold-1-without-fear/model.safetensors").is_file());
+    assert!(
+        sandbox
+            .path("out/fold-1-without-fear/model.safetensors")
+            .is_file()
+    );
     assert!(sandbox.path("out/report.html").is_file());
 }
 
@@ -225,7 +283,10 @@ fn scores_are_learnt_on_top_and_a_resumed_run_is_the_same() {
     let whole = sandbox.json(&words(&format!("{command} --epochs 4 --run whole")));
     let rows = whole["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 2);
-    assert_eq!((&rows[0]["target"], &rows[0]["clips"]), (&"level".into(), &7.into()));
+    assert_eq!(
+        (&rows[0]["target"], &rows[0]["clips"]),
+        (&"level".into(), &7.into())
+    );
     // Scores are of their own units: around 110, not around 0.
     let error = rows[0]["scores"]["mae"].as_f64().unwrap();
     assert!(error > 0.0 && error < 50.0, "{error}");
@@ -260,29 +321,59 @@ fn what_cannot_be_used_is_one_line() {
     let train = "emoclip train --dataset afew --root afew --mode supervised --model \
                  model.safetensors --run run";
     for (line, parts) in [
-        (zero_shot.replace("--root afew", "--root none"), ["'none'", "layout afew"]),
-        (zero_shot.replace("--root afew", "--root empty"), ["empty", "layout afew"]),
+        (
+            zero_shot.replace("--root afew", "--root none"),
+            ["'none'", "layout afew"],
+        ),
+        (
+            zero_shot.replace("--root afew", "--root empty"),
+            ["empty", "layout afew"],
+        ),
         (zero_shot.replace("--root afew", ""), ["--root", "https://"]),
-        (zero_shot.replace("--dataset afew", ""), ["--dataset", "mafw"]),
+        (
+            zero_shot.replace("--dataset afew", ""),
+            ["--dataset", "mafw"],
+        ),
         (
             zero_shot.replace("model.safetensors", "emotionclip.safetensors"),
             ["emotionclip.safetensors", "not an EmoCLIP"],
         ),
-        (zero_shot.replace("model.safetensors", "no.pt"), ["no.pt", "no such file"]),
-        (format!("{zero_shot} --descriptions texts.toml"), ["texts.toml", "no texts for"]),
+        (
+            zero_shot.replace("model.safetensors", "no.pt"),
+            ["no.pt", "no such file"],
+        ),
+        (
+            format!("{zero_shot} --descriptions texts.toml"),
+            ["texts.toml", "no texts for"],
+        ),
         (
             format!("{zero_shot} --descriptions strange.toml"),
             ["strange.toml", "'contempt' is no class"],
         ),
         (format!("{zero_shot} --folds 2"), ["AFEW", "no fold 2"]),
-        (format!("{zero_shot} --labels compound"), ["compound", "MAFW"]),
+        (
+            format!("{zero_shot} --labels compound"),
+            ["compound", "MAFW"],
+        ),
         (format!("{zero_shot} --frames 64"), ["--frames", "63"]),
-        (format!("{zero_shot} --downsample 0"), ["--downsample", "at least 1"]),
-        (train.replace("supervised", "captions"), ["caption", "--mode supervised"]),
+        (
+            format!("{zero_shot} --downsample 0"),
+            ["--downsample", "at least 1"],
+        ),
+        (
+            train.replace("supervised", "captions"),
+            ["caption", "--mode supervised"],
+        ),
         (train.to_owned(), ["fewer than one batch", "--batch-size"]),
         (format!("{train} --epochs 0"), ["--epochs", "at least 1"]),
-        (format!("{train} --learning-rate nan"), ["--learning-rate", "positive"]),
-        (train.replace("--mode supervised", ""), ["--mode", "captions"]),
+        (
+            format!("{train} --learning-rate nan"),
+            ["--learning-rate", "positive"],
+        ),
+        (
+            train.replace("--mode supervised", ""),
+            ["--mode", "captions"],
+        ),
     ] {
         sandbox.refuses(&words(&line), &parts);
     }
@@ -293,5 +384,8 @@ fn what_cannot_be_used_is_one_line() {
     let finished = sandbox.run(&words(&line));
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
     let last = finished.stderr.lines().last().unwrap();
-    assert!(last.contains("diverged at step 2") && last.contains("--learning-rate"), "{last}");
+    assert!(
+        last.contains("diverged at step 2") && last.contains("--learning-rate"),
+        "{last}"
+    );
 }

@@ -50,7 +50,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             single.sample(index).clip.frames.swap_remove(0)
         };
         let tile = resize(&tile, side, side, FilterType::Nearest);
-        let place = ((index % COLUMNS) as u32 * step, (index / COLUMNS) as u32 * step);
+        let place = (
+            (index % COLUMNS) as u32 * step,
+            (index / COLUMNS) as u32 * step,
+        );
         overlay(&mut sheet, &tile, place.0.into(), place.1.into());
     }
     sheet.save(path)?;
@@ -63,7 +66,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("{each:.3} ms a frame of {size} x {size}: {what}");
     };
     time("scenes of 8 frames", 8, &|index| drop(scenes.sample(index)));
-    time("one frame of a scene", 1, &|index| drop(scenes.sample_peak(index)));
+    time("one frame of a scene", 1, &|index| {
+        drop(scenes.sample_peak(index))
+    });
     time("single faces", 1, &|index| drop(single.sample(index)));
     Ok(())
 }

@@ -102,23 +102,31 @@ impl Backdrop {
     fn gradient(&self, plane: &mut Plane) {
         let (sin, cos) = self.angle.sin_cos();
         let [first, second, third, _] = self.colours;
-        fill(plane, |x, y| {
-            let along = (0.5 + 0.71 * ((x - 0.5) * cos + (y - 0.5) * sin)).clamp(0.0, 1.0);
-            if along < 0.5 {
-                mixed(first, second, 2.0 * along)
-            } else {
-                mixed(second, third, 2.0 * along - 1.0)
+        fill(plane, |y| {
+            move |x| {
+                let along: f32 = (0.5 + 0.71 * ((x - 0.5) * cos + (y - 0.5) * sin)).clamp(0.0, 1.0);
+                if along < 0.5 {
+                    mixed(first, second, 2.0 * along)
+                } else {
+                    mixed(second, third, 2.0 * along - 1.0)
+                }
             }
         });
     }
 
     /// Blurred noise between three colours.
     fn clouds(&self, plane: &mut Plane) {
-        let (base, tint) = (self.noise(0, self.cells.0), self.noise(1, 0.7 * self.cells.0));
+        let (base, tint) = (
+            self.noise(0, self.cells.0),
+            self.noise(1, 0.7 * self.cells.0),
+        );
         let [first, second, third, _] = self.colours;
-        fill(plane, |x, y| {
-            let colour = mixed(first, second, smooth(base.at(x, y)));
-            mixed(colour, third, 0.8 * smooth(tint.at(x, y)))
+        fill(plane, |y| {
+            let (base, tint) = (base.line(y), tint.line(y));
+            move |x| {
+                let colour = mixed(first, second, smooth(base.at(x)));
+                mixed(colour, third, 0.8 * smooth(tint.at(x)))
+            }
         });
     }
 
@@ -129,22 +137,24 @@ impl Backdrop {
         let [choice, frequency, other, edge] = self.pieces[0];
         let turns = std::f32::consts::TAU * (2.0 + 8.0 * frequency);
         let sharpness = 1.5 + 5.0 * edge;
-        fill(plane, |x, y| {
-            let along = (turns * (x * cos + y * sin)).sin();
-            let across = (turns * (0.6 + 0.8 * other) * (y * cos - x * sin)).sin();
-            let wave = match (choice * 3.0) as usize {
-                0 => along,
-                1 => along * across,
-                _ => along + across - 0.8,
-            };
-            mixed(first, second, (0.5 + sharpness * wave).clamp(0.0, 1.0))
+        fill(plane, |y| {
+            move |x| {
+                let along = (turns * (x * cos + y * sin)).sin();
+                let across = (turns * (0.6 + 0.8 * other) * (y * cos - x * sin)).sin();
+                let wave = match (choice * 3.0) as usize {
+                    0 => along,
+                    1 => along * across,
+                    _ => along + across - 0.8,
+                };
+                mixed(first, second, (0.5 + sharpness * wave).clamp(0.0, 1.0))
+            }
         });
     }
 
     /// Upright rectangles, as of shelves, frames and windows.
     fn panels(&self, plane: &mut Plane) {
         let [wall, ..] = self.colours;
-        fill(plane, |_, _| wall);
+        fill(plane, |_| move |_| wall);
         let side = plane.side() as f32;
         for (index, [x, y, width, height]) in self.pieces.into_iter().enumerate() {
             let colour = mixed(self.colours[1 + index % 3], wall, 0.5 * y);
@@ -162,7 +172,7 @@ impl Backdrop {
     fn lights(&self, plane: &mut Plane) {
         let [first, second, third, fourth] = self.colours;
         let dark = [first, second].map(|colour| mixed(colour, [0.0; 3], 0.6));
-        fill(plane, |_, y| mixed(dark[0], dark[1], y));
+        fill(plane, |y| move |_| mixed(dark[0], dark[1], y));
         let side = plane.side() as f32;
         for (index, [x, y, size, strength]) in self.pieces.into_iter().enumerate() {
             let colour = mixed(
@@ -208,10 +218,11 @@ impl Backdrop {
         let step = 1.0 / side as f32;
         for row in 0..side {
             let y = (row as f32 + 0.5) * step;
+            let (coarse, fine) = (coarse.line(y), fine.line(y));
             for (column, pixel) in plane.row_mut(row, 0..side).iter_mut().enumerate() {
                 let x = (column as f32 + 0.5) * step;
-                let uneven = 0.82 + 0.36 * coarse.at(x, y);
-                let factor = uneven * (1.0 + self.grain * (fine.at(x, y) - 0.5));
+                let uneven = 0.82 + 0.36 * coarse.at(x);
+                let factor = uneven * (1.0 + self.grain * (fine.at(x) - 0.5));
                 for value in pixel.iter_mut() {
                     *value = (*value * factor).min(255.0);
                 }
@@ -244,17 +255,39 @@ impl Noise {
         }
     }
 
-    /// In `[0, 1)`, at a place in `[0, 1]`².
-    fn at(&self, x: f32, y: f32) -> f32 {
-        let (x, y) = (x * self.cells, y * self.cells);
-        let (column, row) = (x as usize, y as usize);
-        let (right, down) = (smooth(x - column as f32), smooth(y - row as f32));
-        let first = row * self.stride + column;
-        let corner = |offset: usize| self.values.get(first + offset).copied().unwrap_or(0.5);
-        let upper = corner(0) + (corner(1) - corner(0)) * right;
-        let lower =
-            corner(self.stride) + (corner(self.stride + 1) - corner(self.stride)) * right;
-        upper + (lower - upper) * down
+    /// The values along a line across, at a height in `[0, 1]`.
+    fn line(&self, y: f32) -> NoiseLine {
+        let y = y * self.cells;
+        let row = y as usize;
+        let down = smooth(y - row as f32);
+        let rows = self.values.chunks_exact(self.stride).skip(row);
+        let pair = rows.clone().zip(rows.skip(1)).next();
+        let values = pair.map_or_else(Vec::new, |(upper, lower)| {
+            let between = |(above, below): (&f32, &f32)| above + (below - above) * down;
+            upper.iter().zip(lower).map(between).collect()
+        });
+        NoiseLine {
+            cells: self.cells,
+            values,
+        }
+    }
+}
+
+/// A line of [`Noise`].
+struct NoiseLine {
+    cells: f32,
+    values: Vec<f32>,
+}
+
+impl NoiseLine {
+    /// In `[0, 1)`, at a place in `[0, 1]`.
+    fn at(&self, x: f32) -> f32 {
+        let x = x * self.cells;
+        let column = x as usize;
+        match self.values.get(column..column + 2) {
+            Some(&[left, right]) => left + (right - left) * smooth(x - column as f32),
+            _ => 0.5,
+        }
     }
 }
 
@@ -266,15 +299,16 @@ fn mixed(from: [f32; 3], to: [f32; 3], amount: f32) -> [f32; 3] {
     std::array::from_fn(|channel| from[channel] + (to[channel] - from[channel]) * amount)
 }
 
-/// Sets every pixel by its place in `[0, 1]`².
-fn fill(plane: &mut Plane, colour: impl Fn(f32, f32) -> [f32; 3]) {
+/// Sets every pixel by its place in `[0, 1]`²: `line` gives the colours along a height.
+fn fill<Line: Fn(f32) -> [f32; 3]>(plane: &mut Plane, line: impl Fn(f32) -> Line) {
     let side = plane.side();
     let step = 1.0 / side as f32;
-    for (index, pixel) in plane.pixels_mut().iter_mut().enumerate() {
-        let x = ((index % side) as f32 + 0.5) * step;
-        let y = ((index / side) as f32 + 0.5) * step;
-        let [red, green, blue] = colour(x, y);
-        *pixel = [red, green, blue, 0.0];
+    for row in 0..side {
+        let colour = line((row as f32 + 0.5) * step);
+        for (column, pixel) in plane.row_mut(row, 0..side).iter_mut().enumerate() {
+            let [red, green, blue] = colour((column as f32 + 0.5) * step);
+            *pixel = [red, green, blue, 0.0];
+        }
     }
 }
 
@@ -341,7 +375,12 @@ mod tests {
             kinds[backdrop.kind()] += 1;
             let mut plane = backdrop.paint(70);
             let pixels = plane.pixels_mut();
-            assert!(pixels.iter().flatten().all(|value| (-0.01..=255.01).contains(value)));
+            assert!(
+                pixels
+                    .iter()
+                    .flatten()
+                    .all(|value| (-0.01..=255.01).contains(value))
+            );
             let tones = pixels.iter().map(|pixel| pixel[..3].iter().sum::<f32>());
             let (low, high) = tones.fold((f32::MAX, f32::MIN), |(low, high), tone| {
                 (low.min(tone), high.max(tone))

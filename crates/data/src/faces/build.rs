@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use emotionclip::Emotion;
 use emotionclip::checkpoint::{Dtype, RawTensor, StateDict, write_safetensors};
 
+use super::FACE_SIDE;
 use super::curate::{Drops, KeptFace, curate_faces, curate_utterances, normalise};
 use super::digests::{DigestList, sha256};
 use super::error::FaceError;
@@ -18,7 +19,6 @@ use super::source::{SourceUtterance, read_faces, read_utterances};
 use super::store::{
     FACES_KEY, LABELS_KEY, SINGLE_ONLY_KEY, Utterance, faces_file, utterances_file,
 };
-use super::FACE_SIDE;
 use crate::synthetic::Split;
 use crate::synthetic::draws::Draws;
 
@@ -111,7 +111,10 @@ pub fn build(
         files.push((faces_file(split), faces_bytes(&own_faces)?));
         files.push((utterances_file(split), utterances_bytes(&own_utterances)?));
         let digests = DigestList::of(own_faces.iter().map(|one| &one.face.pixels));
-        files.push((format!("faces-{}.digests", split.name()), digests.to_bytes()));
+        files.push((
+            format!("faces-{}.digests", split.name()),
+            digests.to_bytes(),
+        ));
         let digests = DigestList::of(own_utterances.iter().map(|one| normalise(&one.text)));
         let name = format!("utterances-{}.digests", split.name());
         files.push((name, digests.to_bytes()));
@@ -192,7 +195,10 @@ fn with_sentiment(
     let Some(first) = missing.first() else {
         return Ok(found);
     };
-    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let names: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     Err(FaceError::NoSentiment {
         files: names.join(", "),
         count: missing.len(),
@@ -212,7 +218,12 @@ fn counts(split: Split, faces: &[&KeptFace], utterances: &[&Utterance]) -> Split
         let fits = |one: &&&KeptFace| !one.single_only && one.face.emotion == emotion;
         faces.iter().filter(fits).count()
     };
-    let said = |emotion| utterances.iter().filter(|one| one.emotion == emotion).count();
+    let said = |emotion| {
+        utterances
+            .iter()
+            .filter(|one| one.emotion == emotion)
+            .count()
+    };
     SplitCounts {
         split,
         faces: faces.len(),
@@ -259,7 +270,10 @@ fn faces_bytes(faces: &[&KeptFace]) -> Result<Vec<u8>, FaceError> {
     };
     let count = faces.len();
     let state = StateDict::from([
-        (FACES_KEY.to_owned(), tensor(vec![count, side, side], pixels)?),
+        (
+            FACES_KEY.to_owned(),
+            tensor(vec![count, side, side], pixels)?,
+        ),
         (LABELS_KEY.to_owned(), tensor(vec![count], labels)?),
         (SINGLE_ONLY_KEY.to_owned(), tensor(vec![count], marks)?),
     ]);

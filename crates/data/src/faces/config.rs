@@ -47,7 +47,7 @@ pub struct Augmentation {
     pub brightness: f32,
     /// A face's contrast changes by up to a factor of e^`contrast`.
     pub contrast: f32,
-    /// Probability that a rectangle of a face is painted over.
+    /// Probability that a rectangle of a single face is painted over.
     pub erase: f32,
     /// Largest area of that rectangle, as a share of the face's.
     pub erase_area: f32,
@@ -102,8 +102,8 @@ impl Default for Augmentation {
             scale: 0.15,
             rotation_degrees: 12.0,
             flip: 0.5,
-            brightness: 0.15,
-            contrast: 0.3,
+            brightness: 0.1,
+            contrast: 0.25,
             erase: 0.25,
             erase_area: 0.2,
             tint: 0.5,

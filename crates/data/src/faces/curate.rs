@@ -123,7 +123,11 @@ pub(super) fn curate_faces(
         debug_assert_eq!(face.pixels.len(), FACE_PIXELS);
         let single_only = face.split == Split::Test && reason.is_some();
         if let Some(reason) = reason {
-            let kept_for = if single_only { ", only out of the scenes" } else { "" };
+            let kept_for = if single_only {
+                ", only out of the scenes"
+            } else {
+                ""
+            };
             drops.add("face", face.split, reason.text() + kept_for, 1);
         }
         if single_only || reason.is_none() {
@@ -224,7 +228,10 @@ mod tests {
     fn what_is_measured_on_leaves_training() {
         let (test, train) = (Split::Test, Split::Train);
         let mut darker = face(train, Emotion::Joy, 2);
-        darker.pixels.iter_mut().for_each(|value| *value -= *value / 5);
+        darker
+            .pixels
+            .iter_mut()
+            .for_each(|value| *value -= *value / 5);
         let faces = vec![
             face(test, Emotion::Joy, 1),
             face(test, Emotion::Joy, 2),
@@ -296,7 +303,10 @@ mod tests {
 
     #[test]
     fn normalising_takes_case_signs_and_spaces_away() {
-        assert_eq!(normalise("  I DON’T  know -- [NAME]!! "), "i dont know name");
+        assert_eq!(
+            normalise("  I DON’T  know -- [NAME]!! "),
+            "i dont know name"
+        );
         assert_eq!(normalise("Don't"), normalise("dont"));
         assert_eq!(normalise("Ça va? Ünlü 24/7"), "ça va ünlü 24 7");
         assert_eq!(normalise(" 😂😂 !! "), "");

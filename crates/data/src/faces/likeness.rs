@@ -173,9 +173,9 @@ impl Detail {
         for row in 0..SIDE {
             for column in 0..SIDE {
                 let at = row * (SIDE + 1) + column;
-                sums[at + SIDE + 2] = u32::from(pixels[row * SIDE + column]) + sums[at + 1]
-                    + sums[at + SIDE + 1]
-                    - sums[at];
+                sums[at + SIDE + 2] =
+                    u32::from(pixels[row * SIDE + column]) + sums[at + 1] + sums[at + SIDE + 1]
+                        - sums[at];
             }
         }
         let span = |middle: usize| {
@@ -194,7 +194,9 @@ impl Detail {
                 values.push((f32::from(pixels[row * SIDE + column]) - mean).round() as i8);
             }
         }
-        let squares = values.iter().map(|value| i64::from(*value) * i64::from(*value));
+        let squares = values
+            .iter()
+            .map(|value| i64::from(*value) * i64::from(*value));
         let length = (squares.sum::<i64>() as f32).sqrt();
         Self { values, length }
     }
@@ -327,7 +329,10 @@ mod tests {
             for (how, copy) in copies {
                 let copy = Likeness::of(&copy);
                 assert!(own.resembles(&copy), "{how} copy of {number}");
-                assert!(copy.resembles(&own), "{how} copy of {number}, the other way");
+                assert!(
+                    copy.resembles(&own),
+                    "{how} copy of {number}, the other way"
+                );
             }
         }
     }

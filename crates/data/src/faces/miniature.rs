@@ -9,9 +9,7 @@ use emotionclip::Emotion;
 use image::{DynamicImage, GrayImage};
 
 use super::FACE_SIDE;
-use crate::synthetic::{
-    FigureCount, Split, SyntheticConfig, SyntheticCorpus, utterances,
-};
+use crate::synthetic::{FigureCount, Split, SyntheticConfig, SyntheticCorpus, utterances};
 
 /// FER2013's folder of an emotion.
 pub fn face_folder(emotion: Emotion) -> &'static str {

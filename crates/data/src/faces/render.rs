@@ -62,7 +62,7 @@ impl Plane {
     /// Paints an ellipse with an edge that is soft over some pixels.
     pub(super) fn ellipse(&mut self, middle: Point, radii: Point, colour: Colour) {
         let colour = [colour.0, colour.1, colour.2].map(f32::from);
-        let softness = radii.0.min(radii.1) * 0.22 + 1.0;
+        let softness = radii.0.min(radii.1) * 0.12 + 1.0;
         let hardness = radii.0.min(radii.1) / softness;
         let columns = self.span(middle.0, radii.0);
         for row in self.span(middle.1, radii.1) {
@@ -151,7 +151,7 @@ pub(super) fn plain(pixels: &[u8], size: u32) -> RgbImage {
 }
 
 /// `[48, 48]` grey values under an affine map from the frame to the face, both in units of their
-/// sides from their middles; beyond its edges the face goes on as at the edge.
+/// sides from their middles; beyond its edges the face goes on mirrored.
 fn warped(
     pixels: &[u8],
     size: u32,
@@ -166,7 +166,9 @@ fn warped(
     let unit = 1.0 / size as f32;
     // Where a place on the face lies between two pixels: the first, the second, the way.
     let between = |place: f32| {
-        let place = ((place + 0.5) * scale - 0.5).clamp(0.0, last);
+        let place = (place + 0.5) * scale - 0.5;
+        let place = place.max(-1.0 - place);
+        let place = place.min(2.0 * last + 1.0 - place).clamp(0.0, last);
         let first = place as usize;
         (first, (first + 1).min(side - 1), place - first as f32)
     };
@@ -201,7 +203,10 @@ fn render_scene(
     let mut cast: Vec<(&SceneFace, Sprite)> = Vec::new();
     if config.draw_faces {
         for face in scene.faces() {
-            let pixels = face.variation.apply(faces.pixels(face.face));
+            let pixels = face
+                .variation
+                .without_erasing()
+                .apply(faces.pixels(face.face));
             let side = face.placement.side * scale;
             cast.push((face, Sprite::new(pixels, face.looks, side)));
         }
@@ -219,23 +224,31 @@ fn render_scene(
         let time = config.time_of(frame);
         let (across, down) = scene.backdrop.camera(time);
         plane.copy_part(&backdrop, (reach * (1.0 + across), reach * (1.0 + down)));
-        for (face, sprite) in &cast {
+        let pose = |face: &SceneFace| {
             let placement = face.placement_at(time);
-            let pose = Pose {
+            Pose {
                 x: placement.x * scale,
                 y: placement.y * scale,
                 side: placement.side * scale,
                 tilt: face.tilt_at(time),
-            };
-            sprite.paint(&mut plane, pose);
+            }
+        };
+        // Nobody's shoulders hide a face.
+        for (face, sprite) in &cast {
+            sprite.paint_body(&mut plane, pose(face));
+        }
+        for (face, sprite) in &cast {
+            sprite.paint_head(&mut plane, pose(face));
         }
         plane.write_rgba(&mut rgba);
         let purpose = Purpose::Noise as u16;
         let mut noise = Draws::numbered(config.seed, faces.split(), index, purpose, frame as u32);
         let light = scene.light[0].mixed(&scene.light[1], time);
-        clip.frames.push(light.develop(&rgba, config.size, &mut noise));
+        clip.frames
+            .push(light.develop(&rgba, config.size, &mut noise));
         let subject = scene.subject().placement_at(time);
-        clip.masks.push(box_mask(&subject, scene.box_jitter, config.size));
+        clip.masks
+            .push(box_mask(&subject, scene.box_jitter, config.size));
     }
     clip
 }

@@ -117,7 +117,10 @@ impl SceneFace {
     pub fn placement_at(&self, time: f32) -> FacePlacement {
         let late = time - 0.5;
         let Motion {
-            drift, sway, growth, ..
+            drift,
+            sway,
+            growth,
+            ..
         } = self.motion;
         let swing = self.motion.swing(time);
         let side = (self.placement.side * (growth * late).exp()).min(1.0);
@@ -155,9 +158,8 @@ impl FaceScene {
     /// Plans a clip.
     pub(super) fn plan(config: &FaceConfig, faces: &FaceSplit, index: u64) -> Self {
         let split = faces.split();
-        let draws = |purpose: Purpose| {
-            Draws::numbered(config.seed, split, index, purpose as u16, 0)
-        };
+        let draws =
+            |purpose: Purpose| Draws::numbered(config.seed, split, index, purpose as u16, 0);
         let augmentation = match split {
             Split::Train => config.augmentation,
             Split::Validation | Split::Test => Augmentation::NONE,
@@ -262,13 +264,7 @@ fn cast(
     subject: usize,
 ) -> Vec<usize> {
     let own = subject_of(config, faces, index);
-    let mut draws = Draws::numbered(
-        config.seed,
-        faces.split(),
-        index,
-        Purpose::Others as u16,
-        0,
-    );
+    let mut draws = Draws::numbered(config.seed, faces.split(), index, Purpose::Others as u16, 0);
     let mut rest: Vec<Emotion> = Emotion::ALL
         .into_iter()
         .filter(|emotion| *emotion != faces.emotion(own))

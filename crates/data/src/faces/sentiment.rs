@@ -110,7 +110,10 @@ mod tests {
             r#"{"text": "So.", "logits": [1, 2, 3, 4, 5, 6, 1e60]}"#,
         ] {
             std::fs::write(&path, format!("{good}\n{bad}\n")).unwrap();
-            let error = Sentiments::read(std::slice::from_ref(&path)).err().unwrap().to_string();
+            let error = Sentiments::read(std::slice::from_ref(&path))
+                .err()
+                .unwrap()
+                .to_string();
             assert!(error.contains("logits.jsonl: line 2: "), "{error}");
             assert!(!error.contains('\n'), "{error}");
         }

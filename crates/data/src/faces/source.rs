@@ -23,8 +23,7 @@ const FACE_FOLDERS: [(&str, Emotion); Emotion::COUNT] = [
     ("surprise", Emotion::Surprise),
 ];
 
-const FACES_EXPECTED: &str =
-    "FER2013: train/<class>/*.jpg and test/<class>/{PublicTest,PrivateTest}_*.jpg, with the classes \
+const FACES_EXPECTED: &str = "FER2013: train/<class>/*.jpg and test/<class>/{PublicTest,PrivateTest}_*.jpg, with the classes \
      angry, disgust, fear, happy, neutral, sad and surprise";
 
 /// Share of a source that may be broken: one in this many.
@@ -139,7 +138,9 @@ fn pictures(folder: &Path) -> Result<Vec<PathBuf>, FaceError> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let extension = path.extension().map(|one| one.to_string_lossy().to_lowercase());
+        let extension = path
+            .extension()
+            .map(|one| one.to_string_lossy().to_lowercase());
         if matches!(extension.as_deref(), Some("jpg" | "jpeg" | "png")) {
             paths.push(path);
         }

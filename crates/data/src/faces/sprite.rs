@@ -31,7 +31,7 @@ impl Looks {
         let hair = Colour::from_hsv(
             draws.between(0.02, 0.12),
             draws.between(0.1, 0.7),
-            draws.between(0.05, 0.7),
+            draws.between(0.08, 0.7),
         );
         let clothes = Colour::from_hsv(
             draws.unit(),
@@ -50,7 +50,11 @@ impl Looks {
 
     /// The colours of all grey values.
     pub(super) fn palette(&self) -> [[u8; 3]; 256] {
-        std::array::from_fn(|grey| self.tone.colour(grey as f32).map(|value| value.round() as u8))
+        std::array::from_fn(|grey| {
+            self.tone
+                .colour(grey as f32)
+                .map(|value| value.round() as u8)
+        })
     }
 
     /// How opaque the face is at a point in half sides of the box from its middle.
@@ -72,7 +76,7 @@ impl Tone {
     fn draw(draws: &mut Draws) -> Self {
         let warmth = draws.between(0.3, 1.1);
         let green = draws.between(-0.06, 0.1);
-        let depth = draws.between(-0.15, 0.25);
+        let depth = draws.between(-0.25, 0.1);
         let grey = draws.chance(0.15);
         if grey {
             return Self([1.0; 3]);
@@ -129,12 +133,8 @@ impl Sprite {
             let from_middle = |place: u32| (place as f32 + 0.5) / side as f32 * 2.0 - 1.0;
             let opacity = looks.opacity(from_middle(x), from_middle(y));
             let [red, green, blue] = palette[usize::from(pixel[0])].map(f32::from);
-            texels[(y as usize + 1) * stride + x as usize + 1] = [
-                red * opacity,
-                green * opacity,
-                blue * opacity,
-                opacity,
-            ];
+            texels[(y as usize + 1) * stride + x as usize + 1] =
+                [red * opacity, green * opacity, blue * opacity, opacity];
         }
         Self {
             stride,
@@ -143,15 +143,20 @@ impl Sprite {
         }
     }
 
-    /// Paints shoulders, hair and face.
-    pub(super) fn paint(&self, plane: &mut Plane, pose: Pose) {
-        let Pose { x, y, side, tilt } = pose;
+    /// Paints the shoulders.
+    pub(super) fn paint_body(&self, plane: &mut Plane, pose: Pose) {
+        let Pose { x, y, side, .. } = pose;
         if let Some(clothes) = self.looks.clothes {
-            plane.ellipse((x, y + 0.95 * side), (0.88 * side, 0.52 * side), clothes);
+            plane.ellipse((x, y + 0.92 * side), (0.74 * side, 0.54 * side), clothes);
         }
+    }
+
+    /// Paints hair and face.
+    pub(super) fn paint_head(&self, plane: &mut Plane, pose: Pose) {
+        let Pose { x, y, side, tilt } = pose;
         if let Some(hair) = self.looks.hair {
-            let middle = (x + 0.07 * side * tilt.sin(), y - 0.07 * side);
-            plane.ellipse(middle, (0.55 * side, 0.57 * side), hair);
+            let middle = (x + 0.06 * side * tilt.sin(), y - 0.06 * side);
+            plane.ellipse(middle, (0.52 * side, 0.55 * side), hair);
         }
         let inner = (self.stride - 2) as f32;
         let (sin, cos) = tilt.sin_cos();
@@ -188,7 +193,9 @@ impl Sprite {
         let (right, down) = (u - column as f32, v - row as f32);
         let first = row * self.stride + column;
         let upper = self.texels.get(first..first + 2)?;
-        let lower = self.texels.get(first + self.stride..first + self.stride + 2)?;
+        let lower = self
+            .texels
+            .get(first + self.stride..first + self.stride + 2)?;
         Some(std::array::from_fn(|channel| {
             let above = upper[0][channel] + (upper[1][channel] - upper[0][channel]) * right;
             let below = lower[0][channel] + (lower[1][channel] - lower[0][channel]) * right;
@@ -231,7 +238,11 @@ mod tests {
             assert_eq!(palette[0], [0, 0, 0]);
             assert_eq!(palette[255], [255, 255, 255]);
             for channel in 0..3 {
-                assert!(palette.windows(2).all(|two| two[0][channel] <= two[1][channel]));
+                assert!(
+                    palette
+                        .windows(2)
+                        .all(|two| two[0][channel] <= two[1][channel])
+                );
             }
         }
     }
@@ -253,7 +264,7 @@ mod tests {
             side: 48.0,
             tilt: 0.0,
         };
-        sprite.paint(&mut plane, pose);
+        sprite.paint_head(&mut plane, pose);
         // Around the middle the face is opaque.
         for (x, y) in [(30, 34), (25, 30), (35, 40)] {
             let expected = f32::from(pixels[(y - 10) * 48 + x - 6]);

@@ -42,7 +42,10 @@ impl Variation {
     pub(super) fn draw(draws: &mut Draws, augmentation: &Augmentation) -> Self {
         let mut both = |reach: f32| draws.between(-reach, reach);
         let turn = augmentation.rotation_degrees.to_radians();
-        let (shift, scale) = ((both(augmentation.shift), both(augmentation.shift)), both(augmentation.scale));
+        let (shift, scale) = (
+            (both(augmentation.shift), both(augmentation.shift)),
+            both(augmentation.scale),
+        );
         let (rotation, brightness) = (both(turn), both(augmentation.brightness * 255.0));
         let contrast = both(augmentation.contrast);
         let erased = Erased::draw(draws, augmentation.erase_area);
@@ -55,6 +58,14 @@ impl Variation {
             contrast: contrast.exp(),
             erased: draws.chance(augmentation.erase).then_some(erased),
             tinted: draws.chance(augmentation.tint),
+        }
+    }
+
+    /// The same with nothing painted over.
+    pub(super) fn without_erasing(self) -> Self {
+        Self {
+            erased: None,
+            ..self
         }
     }
 
@@ -139,7 +150,9 @@ mod tests {
 
     #[test]
     fn each_strength_has_its_effect() {
-        let pixels: Vec<u8> = (0..FACE_PIXELS).map(|index| (index % 200) as u8 + 20).collect();
+        let pixels: Vec<u8> = (0..FACE_PIXELS)
+            .map(|index| (index % 200) as u8 + 20)
+            .collect();
         let mirror = Augmentation {
             flip: 1.0,
             ..Augmentation::NONE
@@ -158,9 +171,14 @@ mod tests {
             .collect();
         let (low, high) = means
             .iter()
-            .fold((255.0_f32, 0.0_f32), |(low, high), mean| (low.min(*mean), high.max(*mean)));
+            .fold((255.0_f32, 0.0_f32), |(low, high), mean| {
+                (low.min(*mean), high.max(*mean))
+            });
         // ±51 levels around the mean of about 119, of which 200 draws come near the ends.
-        assert!((66.0..80.0).contains(&low) && (158.0..172.0).contains(&high), "{low} {high}");
+        assert!(
+            (66.0..80.0).contains(&low) && (158.0..172.0).contains(&high),
+            "{low} {high}"
+        );
         let erase = Augmentation {
             erase: 1.0,
             erase_area: 0.2,

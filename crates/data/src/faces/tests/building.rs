@@ -37,7 +37,11 @@ fn built(options: &BuildOptions) -> Built {
 }
 
 fn dropped(built: &Built, reason: &str) -> usize {
-    let matching = built.manifest.dropped.iter().filter(|one| one.reason == reason);
+    let matching = built
+        .manifest
+        .dropped
+        .iter()
+        .filter(|one| one.reason == reason);
     matching.map(|one| one.count).sum()
 }
 
@@ -73,7 +77,9 @@ fn the_manifest_counts_and_names_everything() {
     }
     // One row of two labels in every split.
     assert_eq!(dropped(&built, "several labels"), 3);
-    assert!(matches!(manifest.sentiment, SentimentSource::Labels { smoothing } if smoothing == LABEL_SMOOTHING));
+    assert!(
+        matches!(manifest.sentiment, SentimentSource::Labels { smoothing } if smoothing == LABEL_SMOOTHING)
+    );
     assert!(manifest.sources.iter().any(|one| one.terms == "Apache-2.0"));
 }
 
@@ -85,14 +91,17 @@ fn what_is_built_is_what_was_in_the_sources() {
         let mut known = 0;
         for index in 0..data.face_count() {
             let emotion = data.emotion(index);
-            let same = (0..91).filter(|number| {
-                miniature::draw_face(emotion, *number) == data.pixels(index)
-            });
+            let same = (0..91)
+                .filter(|number| miniature::draw_face(emotion, *number) == data.pixels(index));
             known += same.count();
         }
         assert_eq!(known, data.face_count(), "{split:?}");
         let quoted = format!("They call it \"{split:?}\" here.");
-        let found = data.utterances().iter().find(|one| one.text == quoted).unwrap();
+        let found = data
+            .utterances()
+            .iter()
+            .find(|one| one.text == quoted)
+            .unwrap();
         assert_eq!(found.emotion, Emotion::Neutral);
         assert_eq!(found.sentiment, logits_of_label(Emotion::Neutral));
     }
@@ -105,15 +114,32 @@ fn splits_are_disjoint_and_duplicates_leave_training() {
     let test = options.faces.join("test");
     // A test picture in train under another name and class, a darker copy of another, a repeat
     // inside train, and a repeat inside test.
-    std::fs::copy(test.join("fear/PrivateTest_0.png"), train.join("sad/900.png")).unwrap();
-    let picture = image::open(test.join("happy/PublicTest_1.png")).unwrap().into_luma8();
+    std::fs::copy(
+        test.join("fear/PrivateTest_0.png"),
+        train.join("sad/900.png"),
+    )
+    .unwrap();
+    let picture = image::open(test.join("happy/PublicTest_1.png"))
+        .unwrap()
+        .into_luma8();
     let darker: Vec<u8> = picture.iter().map(|grey| grey / 2 + 30).collect();
     miniature::write_face(&train.join("happy/901.png"), &darker).unwrap();
     std::fs::copy(train.join("angry/0.png"), train.join("angry/902.png")).unwrap();
-    std::fs::copy(test.join("sad/PrivateTest_1.png"), test.join("sad/PrivateTest_9.png")).unwrap();
+    std::fs::copy(
+        test.join("sad/PrivateTest_1.png"),
+        test.join("sad/PrivateTest_9.png"),
+    )
+    .unwrap();
     // A test utterance said in train, in capitals.
     let said = std::fs::read_to_string(options.texts.join("test.tsv")).unwrap();
-    let said = said.lines().next().unwrap().split('\t').next().unwrap().to_uppercase();
+    let said = said
+        .lines()
+        .next()
+        .unwrap()
+        .split('\t')
+        .next()
+        .unwrap()
+        .to_uppercase();
     let mut table = std::fs::read_to_string(options.texts.join("train.tsv")).unwrap();
     table += &format!("{said}!!\t3\tcopied\n");
     std::fs::write(options.texts.join("train.tsv"), table).unwrap();
@@ -142,13 +168,24 @@ fn splits_are_disjoint_and_duplicates_leave_training() {
     let folder = tempfile::tempdir().unwrap();
     write(&built, folder.path());
     let data = Arc::new(FaceSplit::open(folder.path(), Split::Test).unwrap());
-    let repeats = (0..29).filter(|index| data.is_single_only(*index)).collect::<Vec<_>>();
+    let repeats = (0..29)
+        .filter(|index| data.is_single_only(*index))
+        .collect::<Vec<_>>();
     assert_eq!(repeats.len(), 1);
     let corpus = FaceCorpus::new(FaceConfig::evaluation(48, 1, 4), data).unwrap();
     for index in 0..300 {
-        assert!(corpus.scene(index).faces().iter().all(|face| face.face != repeats[0]));
+        assert!(
+            corpus
+                .scene(index)
+                .faces()
+                .iter()
+                .all(|face| face.face != repeats[0])
+        );
     }
-    assert_eq!(corpus.every_face().filter(|face| !face.is_distinct).count(), 1);
+    assert_eq!(
+        corpus.every_face().filter(|face| !face.is_distinct).count(),
+        1
+    );
 }
 
 #[test]
@@ -158,20 +195,29 @@ fn a_classifiers_logits_are_taken_and_gaps_are_named() {
     for split in Split::ALL {
         for utterance in data(split).utterances() {
             let text = serde_json::to_string(&utterance.text).unwrap();
-            lines += &format!("{{\"text\": {text}, \"logits\": [0, 1, 2, 3, 4, 5, 6], \"other\": 1}}\n");
+            lines +=
+                &format!("{{\"text\": {text}, \"logits\": [0, 1, 2, 3, 4, 5, 6], \"other\": 1}}\n");
         }
     }
     let path = folder.path().join("scored.jsonl");
     std::fs::write(&path, &lines).unwrap();
     options.sentiment = vec![path.clone()];
     let scored = built(&options);
-    assert!(matches!(&scored.manifest.sentiment, SentimentSource::Classifier { sha256 } if sha256.len() == 1));
+    assert!(
+        matches!(&scored.manifest.sentiment, SentimentSource::Classifier { sha256 } if sha256.len() == 1)
+    );
     let out = folder.path().join("out");
     std::fs::create_dir(&out).unwrap();
     write(&scored, &out);
     let data = FaceSplit::open(&out, Split::Train).unwrap();
-    assert_eq!(data.utterances()[0].sentiment, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    assert_eq!(data.utterances_by_sentiment(Emotion::Surprise).len(), data.utterances().len());
+    assert_eq!(
+        data.utterances()[0].sentiment,
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    );
+    assert_eq!(
+        data.utterances_by_sentiment(Emotion::Surprise).len(),
+        data.utterances().len()
+    );
     assert_eq!(data.utterances_by_sentiment(Emotion::Joy).len(), 0);
 
     let gap = lines.split_once('\n').unwrap().1;
@@ -203,12 +249,19 @@ fn a_few_broken_items_are_named_and_many_stop_the_build() {
     let error = build(&options, &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("1 of 91 pictures"), "{error}");
     for number in 0..10 {
-        let path = options.faces.join(format!("train/sad/{}.png", 100 + number));
-        miniature::write_face(&path, &miniature::draw_face(Emotion::Sadness, 500 + number)).unwrap();
+        let path = options
+            .faces
+            .join(format!("train/sad/{}.png", 100 + number));
+        miniature::write_face(&path, &miniature::draw_face(Emotion::Sadness, 500 + number))
+            .unwrap();
     }
     let built = built(&options);
     assert_eq!(built.unreadable.len(), 1);
-    assert!(built.unreadable[0].contains("0.png"), "{:?}", built.unreadable);
+    assert!(
+        built.unreadable[0].contains("0.png"),
+        "{:?}",
+        built.unreadable
+    );
     assert_eq!(dropped(&built, "unreadable"), 1);
 }
 
@@ -221,7 +274,10 @@ fn wrong_sources_are_errors_that_say_what_to_give() {
         ..options.clone()
     };
     let error = fails(&swapped);
-    assert!(error.contains("not found") && error.contains("PrivateTest"), "{error}");
+    assert!(
+        error.contains("not found") && error.contains("PrivateTest"),
+        "{error}"
+    );
     let swapped = BuildOptions {
         texts: options.faces.clone(),
         ..options.clone()
@@ -236,11 +292,16 @@ fn wrong_sources_are_errors_that_say_what_to_give() {
     assert!(fails(&options).contains("PublicTest_"));
     std::fs::remove_file(unnamed).unwrap();
     for place in 0..COUNTS[1] {
-        let path = options.faces.join(format!("test/disgust/PublicTest_{place}.png"));
+        let path = options
+            .faces
+            .join(format!("test/disgust/PublicTest_{place}.png"));
         std::fs::remove_file(path).unwrap();
     }
     let error = fails(&options);
-    assert!(error.contains("no face of disgust in the validation split"), "{error}");
+    assert!(
+        error.contains("no face of disgust in the validation split"),
+        "{error}"
+    );
 }
 
 #[test]

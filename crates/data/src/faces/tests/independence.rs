@@ -31,7 +31,9 @@ fn assert_independent(name: &str, property: impl Fn(&FaceScene) -> usize) {
 #[test]
 fn size_and_place_of_the_subject_are_independent_of_its_emotion() {
     let bin_of = |value, low, high| bin(value, low, high, 6);
-    assert_independent("side", |scene| bin_of(scene.subject().placement.side, 0.25, 1.0));
+    assert_independent("side", |scene| {
+        bin_of(scene.subject().placement.side, 0.25, 1.0)
+    });
     assert_independent("x", |scene| bin_of(scene.subject().placement.x, 0.2, 0.8));
     assert_independent("y", |scene| bin_of(scene.subject().placement.y, 0.2, 0.8));
     assert_independent("rank", FaceScene::subject_index);
@@ -55,7 +57,9 @@ fn the_surroundings_are_independent_of_the_subjects_emotion() {
     assert_independent("tint", |scene| {
         usize::from(scene.subject().looks.palette()[128][0]) / 8
     });
-    assert_independent("camera", |scene| bin(scene.backdrop.camera(0.0).0, -1.0, 1.0, 6));
+    assert_independent("camera", |scene| {
+        bin(scene.backdrop.camera(0.0).0, -1.0, 1.0, 6)
+    });
 }
 
 #[test]

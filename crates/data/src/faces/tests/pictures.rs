@@ -83,7 +83,10 @@ fn another_subject_changes_the_picture_under_the_mask() {
         outside += difference(&clip.frames[0], &again.frames[0], &rest);
     }
     // The head may be tilted, so a corner of the face can leave its box; most of it can't.
-    assert!(inside > 15.0 * 8.0 && outside < 0.02 * inside, "{inside} {outside}");
+    assert!(
+        inside > 15.0 * 8.0 && outside < 0.02 * inside,
+        "{inside} {outside}"
+    );
 }
 
 #[test]
@@ -123,7 +126,12 @@ fn singles_are_clips_of_one_still_face() {
     let corpus = corpus(Split::Train, config);
     let pair = corpus.sample(9);
     assert!(pair.others.is_empty());
-    assert!(pair.clip.frames.iter().all(|frame| *frame == pair.clip.frames[0]));
+    assert!(
+        pair.clip
+            .frames
+            .iter()
+            .all(|frame| *frame == pair.clip.frames[0])
+    );
     assert!(pair.clip.masks[0].pixels().all(|pixel| pixel[0] == 255));
     // Half of them are tinted.
     let tinted = (0..200)

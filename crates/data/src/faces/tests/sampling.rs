@@ -35,7 +35,11 @@ fn a_sample_of_the_miniature_is_always_the_same() {
     // A change of these bytes is a change of the corpus: every figure measured on it is another's.
     let scene = corpus(Split::Test, FaceConfig::evaluation(64, 8, 4)).scene(12);
     let subject = scene.subject();
-    let placed = [subject.placement.x, subject.placement.y, subject.placement.side];
+    let placed = [
+        subject.placement.x,
+        subject.placement.y,
+        subject.placement.side,
+    ];
     let expected = [0.699_895_9, 0.243_713_8, 0.415_682_9];
     for (found, expected) in placed.into_iter().zip(expected) {
         assert!((found - expected).abs() < 1e-5, "{placed:?}");
@@ -74,8 +78,9 @@ fn emotions_are_balanced_and_every_face_has_its_turn() {
     for config in [single(2), scenes(2)] {
         let corpus = corpus(Split::Train, config);
         for block in 0..20 {
-            let felt: HashSet<Emotion> =
-                (0..7).map(|place| corpus.emotion(block * 7 + place)).collect();
+            let felt: HashSet<Emotion> = (0..7)
+                .map(|place| corpus.emotion(block * 7 + place))
+                .collect();
             assert_eq!(felt.len(), Emotion::COUNT);
         }
         // Six faces an emotion: 42 samples show each face once, twice over in another order.
@@ -97,7 +102,9 @@ fn natural_sampling_shows_every_face_once_a_round() {
         ..single(2)
     };
     let corpus = corpus(Split::Train, config);
-    let faces: HashSet<usize> = (0..42).map(|index| corpus.scene(index).subject().face).collect();
+    let faces: HashSet<usize> = (0..42)
+        .map(|index| corpus.scene(index).subject().face)
+        .collect();
     assert_eq!(faces.len(), 42);
 }
 
@@ -118,20 +125,32 @@ fn the_faces_of_a_scene_show_different_things_and_the_subject_speaks() {
         assert_eq!(utterance.emotion, scene.emotion());
         assert!(corpus.data().utterances().contains(utterance));
         let (text, sentiment) = corpus.spoken(index);
-        assert_eq!((text, sentiment), (utterance.text.as_str(), utterance.sentiment));
+        assert_eq!(
+            (text, sentiment),
+            (utterance.text.as_str(), utterance.sentiment)
+        );
     }
     // A quarter each: 100 of 400, with a deviation of 8.7.
-    assert!(counts.iter().all(|count| (65..135).contains(count)), "{counts:?}");
+    assert!(
+        counts.iter().all(|count| (65..135).contains(count)),
+        "{counts:?}"
+    );
 }
 
 #[test]
 fn alike_utterances_share_the_dominant_sentiment() {
     let corpus = corpus(Split::Train, scenes(6));
-    let total: usize = Emotion::ALL.iter().map(|one| corpus.alike_count(*one)).sum();
+    let total: usize = Emotion::ALL
+        .iter()
+        .map(|one| corpus.alike_count(*one))
+        .sum();
     assert_eq!(total, corpus.data().utterances().len());
     for emotion in Emotion::ALL {
-        let said: Vec<&str> =
-            corpus.data().utterances_by_sentiment(emotion).map(|one| one.text.as_str()).collect();
+        let said: Vec<&str> = corpus
+            .data()
+            .utterances_by_sentiment(emotion)
+            .map(|one| one.text.as_str())
+            .collect();
         assert_eq!(corpus.alike(emotion, 1), said[1]);
         assert_eq!(corpus.alike(emotion, said.len()), "");
     }
@@ -198,10 +217,32 @@ fn every_face_of_a_split_comes_once() {
 #[test]
 fn settings_out_of_range_are_errors() {
     let data = data(Split::Train);
-    let error = |config: FaceConfig| FaceCorpus::new(config, data.clone()).unwrap_err().to_string();
-    assert!(error(FaceConfig { size: 47, ..scenes(0) }).contains("faces.size is 47"));
-    assert!(error(FaceConfig { size: 225, ..scenes(0) }).contains("48 to 224"));
-    assert!(error(FaceConfig { frames: 0, ..scenes(0) }).contains("faces.frames is 0"));
+    let error = |config: FaceConfig| {
+        FaceCorpus::new(config, data.clone())
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(
+        error(FaceConfig {
+            size: 47,
+            ..scenes(0)
+        })
+        .contains("faces.size is 47")
+    );
+    assert!(
+        error(FaceConfig {
+            size: 225,
+            ..scenes(0)
+        })
+        .contains("48 to 224")
+    );
+    assert!(
+        error(FaceConfig {
+            frames: 0,
+            ..scenes(0)
+        })
+        .contains("faces.frames is 0")
+    );
     for (min_faces, max_faces) in [(0, 2), (3, 2), (1, 5)] {
         let config = FaceConfig {
             min_faces,

@@ -184,7 +184,15 @@ pub fn run(args: &DownstreamArgs, context: &Context) -> anyhow::Result<()> {
     let path = args.run.join(MODEL);
     write_atomically(&path, &bytes)?;
 
-    let predicted = predict(&start, &model, &table.test, test_window, recipe.seed, device, context)?;
+    let predicted = predict(
+        &start,
+        &model,
+        &table.test,
+        test_window,
+        recipe.seed,
+        device,
+        context,
+    )?;
     let result = scored(&config.scores, &table, &predicted)?;
     let page = args.run.join(REPORT);
     let fact = |name: &str, value: String| (name.to_owned(), value);

@@ -46,8 +46,8 @@ pub fn load(path: &Path, device: &Device) -> anyhow::Result<LoadedEmoClip> {
             "{name}: an EmotionCLIP, not an EmoCLIP; give a file that `trainer emoclip train` wrote"
         )));
     } else {
-        let tensors = checkpoint::read(bytes, &name)
-            .map_err(|error| bad_input(named(&name, &error)))?;
+        let tensors =
+            checkpoint::read(bytes, &name).map_err(|error| bad_input(named(&name, &error)))?;
         if !tensors.contains_key(TEMPORAL_KEY) {
             return Err(bad_input(format!(
                 "{name}: no EmoCLIP ({TEMPORAL_KEY} is missing); give a file that `trainer emoclip \

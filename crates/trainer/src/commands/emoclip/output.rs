@@ -75,16 +75,15 @@ pub fn regression_text(result: &RegressionResult) -> String {
 /// # Errors
 /// If the file can't be written.
 pub fn write_report(path: &Path, report: FoldReport) -> anyhow::Result<()> {
-    let command_line = std::env::args().skip(1).fold(
-        "trainer".to_owned(),
-        |line, argument| {
+    let command_line = std::env::args()
+        .skip(1)
+        .fold("trainer".to_owned(), |line, argument| {
             if argument.contains(char::is_whitespace) {
                 format!("{line} '{argument}'")
             } else {
                 format!("{line} {argument}")
             }
-        },
-    );
+        });
     let report = FoldReport {
         command_line,
         ..report

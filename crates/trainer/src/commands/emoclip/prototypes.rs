@@ -9,8 +9,8 @@ use emotionclip::zero_shot::LabelSet;
 use emotionclip_data::dfer::DferSample;
 use indicatif::ProgressBar;
 
-use super::clips::{self, Purpose, ahead, draws};
 use super::super::classification::argmax;
+use super::clips::{self, Purpose, ahead, draws};
 use crate::failure::OrBadInput as _;
 use crate::models::read_back;
 

@@ -104,9 +104,7 @@ impl RecipeArgs {
             weight_decay: self.weight_decay.unwrap_or(default.weight_decay),
             frames: self.frames.or(default.frames),
             downsample: self.downsample.unwrap_or(default.downsample),
-            test_window: self
-                .window
-                .map_or(default.test_window, WindowName::window),
+            test_window: self.window.map_or(default.test_window, WindowName::window),
             method: match self.optimizer {
                 None => default.method,
                 Some(Optimizer::Sgd) => Method::sgd(),

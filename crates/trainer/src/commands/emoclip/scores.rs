@@ -152,7 +152,10 @@ mod tests {
             ("path,split\na,train\n", "no column of scores"),
             ("path,split,x\na,train,high\n", ":2: 'high' under `x`"),
             ("path,split,x\na,train,NaN\n", ":2: 'NaN' under `x`"),
-            ("path,split,x\na,train,1\nb,test,1\n", ":3: there is no clip"),
+            (
+                "path,split,x\na,train,1\nb,test,1\n",
+                ":3: there is no clip",
+            ),
             ("path,split,x\na,val,1\n", ":2: 'val' under `split`"),
             ("path,split,x\na,train,1\n", "no clip is marked test"),
             ("path,split,x\na,train\n", "scores.csv"),

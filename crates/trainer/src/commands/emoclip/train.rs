@@ -17,9 +17,7 @@ use emotionclip::optim::MultiStep;
 use emotionclip::pretrained::token_tensor;
 use emotionclip::tokenizer::Truncation;
 use emotionclip_data::dfer::{DferSample, Fold, LabelKind};
-use emotionclip_eval::folds::{
-    FoldScores, FoldedResult, LeftOutResult, LeftOutScores, Protocol,
-};
+use emotionclip_eval::folds::{FoldScores, FoldedResult, LeftOutResult, LeftOutScores, Protocol};
 use emotionclip_eval::report::FoldReport;
 use serde::{Deserialize, Serialize};
 
@@ -198,9 +196,9 @@ struct TrainResult<'a> {
 
 impl TrainArgs {
     fn config(&self) -> anyhow::Result<TrainConfig> {
-        let mode = self.mode.ok_or_else(|| {
-            bad_input("--mode: give captions, supervised or leave-one-class-out")
-        })?;
+        let mode = self
+            .mode
+            .ok_or_else(|| bad_input("--mode: give captions, supervised or leave-one-class-out"))?;
         let recipe = match mode {
             Mode::Captions => Recipe {
                 downsample: 2,
@@ -472,7 +470,15 @@ impl Run<'_> {
         let path = folder.join(MODEL);
         write_atomically(&path, &bytes)?;
         let model_sha256 = Pretrained::hash(&bytes);
-        let predictions = self.test(unit, &folder, &model, &model_sha256, &texts, test_window, context)?;
+        let predictions = self.test(
+            unit,
+            &folder,
+            &model,
+            &model_sha256,
+            &texts,
+            test_window,
+            context,
+        )?;
         let result = UnitResult {
             fold: unit.fold.number,
             left_out: unit
@@ -540,9 +546,8 @@ impl Run<'_> {
             TrainableTowers::Frozen | TrainableTowers::Visual
         );
         let is_needed = self.config.mode != Mode::Captions;
-        (fixed && is_needed).then(|| {
-            Tensor::from_inner(texts.embed(&model.valid(), &self.device.device))
-        })
+        (fixed && is_needed)
+            .then(|| Tensor::from_inner(texts.embed(&model.valid(), &self.device.device)))
     }
 
     fn loss(
@@ -581,7 +586,8 @@ impl Run<'_> {
             Objective::Classes => {
                 let scale = model.similarity_scale().unsqueeze_dim::<2>(0);
                 let logits = video.matmul(classes.transpose()) * scale;
-                let right = activation::log_softmax(logits, 1).gather(1, labels.reshape([count, 1]));
+                let right =
+                    activation::log_softmax(logits, 1).gather(1, labels.reshape([count, 1]));
                 -right.mean()
             }
         }
