@@ -1,11 +1,14 @@
 //! `trainer emoclip` as a user runs it, on miniatures of the benchmarks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use burn::tensor::Device;
+use emotionclip::checkpoint::{self, write_safetensors};
 use emotionclip::emoclip::{EmoClipConfig, PretrainedEmoClip, default_preprocess};
+use emotionclip::parameters::to_state_dict;
 use emotionclip_data::dfer::Benchmark;
 use emotionclip_data::dfer::fixtures::{self, FixtureOptions};
 use integration_tests::cli::{Sandbox, program, small_model};
@@ -304,6 +307,29 @@ fn scores_are_learnt_on_top_and_a_resumed_run_is_the_same() {
 }
 
 #[test]
+fn towers_start_as_a_clip_and_stay_so_when_frozen() {
+    let (_folder, sandbox) = sandbox();
+    write_miniature(&sandbox, Benchmark::Afew);
+    let model = EmoClipConfig::nano().init_seeded(9, &Device::flex());
+    let mut towers = to_state_dict(&model.unwrap()).unwrap();
+    towers.retain(|key, _| key.starts_with("backbone."));
+    sandbox.write(
+        "clip.safetensors",
+        write_safetensors(&towers, &BTreeMap::new()),
+    );
+    sandbox.json(&words(
+        "emoclip train --dataset afew --root afew --mode supervised --clip clip.safetensors \
+         --preset nano --frames 2 --downsample 2 --batch-size 14 --epochs 1 --run run",
+    ));
+    let file = std::fs::read(sandbox.path("run/fold-1/model.safetensors")).unwrap();
+    let trained = checkpoint::read(file, "model").unwrap();
+    for (key, tensor) in &towers {
+        assert_eq!(&trained[key], tensor, "{key}");
+    }
+    assert!(trained.contains_key("temporal.cls_token"));
+}
+
+#[test]
 fn what_cannot_be_used_is_one_line() {
     let (_folder, sandbox) = sandbox();
     write_model(&sandbox);
@@ -317,6 +343,12 @@ fn what_cannot_be_used_is_one_line() {
         .collect();
     sandbox.write("strange.toml", all + "contempt = ['a sneer']\n");
     std::fs::create_dir(sandbox.path("empty")).unwrap();
+    // A checkpoint as the release writes them, but of another size than the release's model.
+    let small = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/parity/goldens/emoclip_data_parallel.pt"
+    );
+    sandbox.write("small.pt", std::fs::read(small).unwrap());
     let zero_shot = "emoclip zero-shot --dataset afew --root afew --model model.safetensors";
     let train = "emoclip train --dataset afew --root afew --mode supervised --model \
                  model.safetensors --run run";
@@ -377,6 +409,10 @@ fn what_cannot_be_used_is_one_line() {
     ] {
         sandbox.refuses(&words(&line), &parts);
     }
+    sandbox.refuses(
+        &words(&zero_shot.replace("model.safetensors", "small.pt")),
+        &["small.pt", "does not fit"],
+    );
     assert!(!sandbox.path("run").exists(), "nothing is written");
 
     // Not the input's fault, so exit code 1; one line all the same.

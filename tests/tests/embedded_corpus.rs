@@ -11,7 +11,7 @@ use emotionclip_data::synthetic::{
 const CHANCE: f64 = 1.0 / Emotion::COUNT as f64;
 /// What the run that made the built-in weights reports on 700 such scenes. The test's 350 scenes have
 /// a standard error of at most 2.7 points, and four of these are allowed.
-const MEASURED: f64 = 0.601;
+const MEASURED: f64 = 0.933;
 
 fn built_in() -> (Pretrained, usize) {
     let path = concat!(

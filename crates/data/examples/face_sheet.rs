@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     time("scenes of 8 frames", 8, &|index| drop(scenes.sample(index)));
     time("one frame of a scene", 1, &|index| {
-        drop(scenes.sample_peak(index))
+        drop(scenes.sample_peak(index));
     });
     time("single faces", 1, &|index| drop(single.sample(index)));
     Ok(())

@@ -61,12 +61,30 @@ impl Plane {
 
     /// Paints an ellipse with an edge that is soft over some pixels.
     pub(super) fn ellipse(&mut self, middle: Point, radii: Point, colour: Colour) {
+        let rows = self.span(middle.1, radii.1);
+        self.rounded((middle, radii), colour, rows, false);
+    }
+
+    /// Paints the upper half of an ellipse and all that is below it: shoulders and a body.
+    pub(super) fn bust(&mut self, middle: Point, radii: Point, colour: Colour) {
+        let rows = self.span(middle.1, radii.1).start..self.side;
+        self.rounded((middle, radii), colour, rows, true);
+    }
+
+    /// An ellipse in some rows, which goes on below its middle as wide as there if `is_bust`.
+    fn rounded(
+        &mut self,
+        (middle, radii): (Point, Point),
+        colour: Colour,
+        rows: Range<usize>,
+        is_bust: bool,
+    ) {
         let colour = [colour.0, colour.1, colour.2].map(f32::from);
-        let softness = radii.0.min(radii.1) * 0.12 + 1.0;
-        let hardness = radii.0.min(radii.1) / softness;
+        let hardness = 1.0 / (0.12 + 1.0 / radii.0.min(radii.1));
         let columns = self.span(middle.0, radii.0);
-        for row in self.span(middle.1, radii.1) {
+        for row in rows {
             let down = (row as f32 + 0.5 - middle.1) / radii.1;
+            let down = if is_bust { down.min(0.0) } else { down };
             let first = columns.start;
             for (column, pixel) in self.row_mut(row, columns.clone()).iter_mut().enumerate() {
                 let across = ((first + column) as f32 + 0.5 - middle.0) / radii.0;
@@ -211,8 +229,8 @@ fn render_scene(
             cast.push((face, Sprite::new(pixels, face.looks, side)));
         }
     }
-    // Who is larger is nearer.
-    cast.sort_by(|(a, _), (b, _)| a.placement.side.total_cmp(&b.placement.side));
+    // Who is further down is nearer.
+    cast.sort_by(|(a, _), (b, _)| a.placement.y.total_cmp(&b.placement.y));
 
     let mut clip = Clip {
         frames: Vec::with_capacity(frames.len()),

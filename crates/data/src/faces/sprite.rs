@@ -147,7 +147,7 @@ impl Sprite {
     pub(super) fn paint_body(&self, plane: &mut Plane, pose: Pose) {
         let Pose { x, y, side, .. } = pose;
         if let Some(clothes) = self.looks.clothes {
-            plane.ellipse((x, y + 0.92 * side), (0.74 * side, 0.54 * side), clothes);
+            plane.bust((x, y + 0.9 * side), (0.72 * side, 0.54 * side), clothes);
         }
     }
 

@@ -145,7 +145,8 @@ mod tests {
     fn the_small_classifier_is_valid_and_impossible_ones_are_named() {
         let small = TextClassifierConfig::small();
         assert_eq!(small.validate(), Ok(()));
-        let faulty: [(&str, fn(&mut TextClassifierConfig)); 6] = [
+        type Fault = (&'static str, fn(&mut TextClassifierConfig));
+        let faulty: [Fault; 6] = [
             ("text.width", |config| config.text.width = 0),
             ("text.heads", |config| config.text.heads = 5),
             ("text.context_length", |config| {

@@ -190,7 +190,11 @@ fn text(result: &BuildResult) -> String {
     let _ = writeln!(text, "{:<12} {:>8} {:>12}", "split", "faces", "utterances");
     for counts in &result.splits {
         let name = counts.split.name();
-        let _ = write!(text, "{name:<12} {:>8} {:>12}", counts.faces, counts.utterances);
+        let _ = write!(
+            text,
+            "{name:<12} {:>8} {:>12}",
+            counts.faces, counts.utterances
+        );
         if counts.single_only > 0 {
             let _ = write!(text, "   ({} faces not in scenes)", counts.single_only);
         }

@@ -146,12 +146,18 @@ pub fn corpus_labels(corpus: &CorpusConfig) -> anyhow::Result<&'static LabelText
 /// # Errors
 ///
 /// If the run's corpus is another one.
-pub fn drawn(run: &RunConfig, split: Split, figures: FigureCount) -> anyhow::Result<SyntheticCorpus> {
+pub fn drawn(
+    run: &RunConfig,
+    split: Split,
+    figures: FigureCount,
+) -> anyhow::Result<SyntheticCorpus> {
     match Source::open(run, split)? {
         Source::Synthetic { config, split } => {
             let config = SyntheticConfig { figures, ..config };
             SyntheticCorpus::new(config, split).context("opening the synthetic corpus")
         }
-        Source::Faces { .. } => anyhow::bail!("corpus: this measurement needs the synthetic corpus"),
+        Source::Faces { .. } => {
+            anyhow::bail!("corpus: this measurement needs the synthetic corpus")
+        }
     }
 }

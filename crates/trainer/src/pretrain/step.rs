@@ -28,8 +28,8 @@ enum Job<'a> {
 
 /// The encoder a branch went through: a copy with a graph of its own.
 enum Encoder {
-    Frames(VisionTransformer),
-    Texts(TextTransformer),
+    Frames(Box<VisionTransformer>),
+    Texts(Box<TextTransformer>),
 }
 
 /// One thread's encoder and its features with their graph.
@@ -51,7 +51,7 @@ impl Branch {
                     Tensor::from_data(masks, device),
                 );
                 Self {
-                    encoder: Encoder::Frames(encoder),
+                    encoder: Encoder::Frames(Box::new(encoder)),
                     features,
                 }
             }
@@ -59,7 +59,7 @@ impl Branch {
                 let encoder = model.text.clone().fork(device);
                 let features = encoder.forward(token_tensor(tokens, device));
                 Self {
-                    encoder: Encoder::Texts(encoder),
+                    encoder: Encoder::Texts(Box::new(encoder)),
                     features,
                 }
             }
@@ -71,8 +71,8 @@ impl Branch {
         let projected = self.features * Tensor::from_inner(gradient);
         let mut gradients = projected.sum().backward();
         match &self.encoder {
-            Encoder::Frames(encoder) => ParameterGradients::take(&mut gradients, encoder),
-            Encoder::Texts(encoder) => ParameterGradients::take(&mut gradients, encoder),
+            Encoder::Frames(encoder) => ParameterGradients::take(&mut gradients, encoder.as_ref()),
+            Encoder::Texts(encoder) => ParameterGradients::take(&mut gradients, encoder.as_ref()),
         }
     }
 }

@@ -122,7 +122,7 @@ pub fn run(args: &ZeroShotArgs, context: &Context) -> anyhow::Result<()> {
                 fact("SHA-256", loaded.sha256.clone()),
                 fact("device", opened.name.clone()),
                 fact("frames a clip", window.frames.to_string()),
-                fact("every", format!("{}th frame", window.downsample)),
+                fact("frames kept", format!("1 in {}", window.downsample)),
             ],
             results: vec![result.clone()],
             ..FoldReport::default()
