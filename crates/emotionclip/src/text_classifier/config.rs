@@ -90,8 +90,8 @@ impl TextClassifierConfig {
             attention: TextAttention::Bidirectional,
             pooling: TextPooling::MeanMax,
             objective: Objective::Softmax,
-            embedding_dropout: 0.3,
-            head_dropout: 0.4,
+            embedding_dropout: 0.4,
+            head_dropout: 0.5,
         }
     }
 

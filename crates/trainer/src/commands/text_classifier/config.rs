@@ -49,13 +49,13 @@ impl Default for TrainConfig {
         Self {
             seed: 2022,
             batch_size: 64,
-            epochs: 4,
+            epochs: 3,
             patience: 2,
-            learning_rate: 1.5e-3,
+            learning_rate: 2e-3,
             weight_decay: 0.1,
-            word_dropout: 0.15,
+            word_dropout: 0.2,
             class_weight_power: 0.0,
-            average_decay: 0.995,
+            average_decay: 0.997,
             schedule: Schedule::Cosine {
                 warmup_steps: 100,
                 final_fraction: 0.02,
@@ -138,7 +138,7 @@ mod tests {
         let path = folder.path().join("run.toml");
         for (from, to, expected) in [
             ("batch_size = 64", "batch_size = 0", "batch_size"),
-            ("word_dropout = 0.15", "word_dropout = 1.0", "word_dropout"),
+            ("word_dropout = 0.2", "word_dropout = 1.0", "word_dropout"),
             ("weight_decay = 0.1", "weight_decay = -1.0", "weight_decay"),
             ("patience", "patients", "patients"),
             ("heads = 4", "heads = 7", "text.heads"),

@@ -53,7 +53,8 @@ Examples:
   trainer text-classifier train --data goemotions --run runs/sentiment --resume
 
 DIR holds train.tsv, dev.tsv and labels.txt. After every epoch the classifier is tried on dev.tsv; the
-best one becomes RUN/model.safetensors. Word vectors bring some two points of macro-F1.";
+best one becomes RUN/model.safetensors, its matrices in f16. tests/baselines/word_vectors.py fetches the
+vectors of the built-in classifier.";
 
 /// Options of `text-classifier train`.
 #[derive(clap::Args, Clone, Debug)]
@@ -133,9 +134,9 @@ pub struct ScoreArgs {
 /// The option that names a classifier.
 #[derive(clap::Args, Clone, Debug)]
 struct ClassifierArgs {
-    /// Classifier that `train` wrote
+    /// Classifier that `train` wrote; default: the built-in one
     #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    model: Option<PathBuf>,
 }
 
 /// A part of GoEmotions.

@@ -21,12 +21,13 @@ use super::average::Average;
 use super::batches::{Encoded, epoch_order, tensors};
 use super::checkpoint::{self, RunState, Trained};
 use super::config::TrainConfig;
-use super::score::{measure, probabilities, read_classifier};
+use super::score::{measure, parse, probabilities};
 use super::scores::{TextScores, choose_thresholds};
 use super::vectors::{self, VectorsConfig};
 use super::{TrainArgs, read_part};
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
+use crate::inputs::files::read_file;
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -312,7 +313,7 @@ impl Run {
         if scores.macro_f1 > self.state.best_macro_f1 || self.state.best_epoch == 0 {
             self.state.best_macro_f1 = scores.macro_f1;
             self.state.best_epoch = epoch;
-            write_atomically(&self.folder.join(MODEL), &averaged.to_bytes()?)?;
+            write_atomically(&self.folder.join(MODEL), &averaged.to_f16_bytes()?)?;
         }
         let patience = self.config.patience;
         self.state.stopped = patience > 0 && epoch - self.state.best_epoch >= patience;
@@ -344,19 +345,19 @@ impl Run {
 
     fn result(&self) -> anyhow::Result<TrainResult> {
         let model = self.folder.join(MODEL);
-        let best = read_classifier(&model, &self.device.device)?.classifier;
-        let bytes = best.to_bytes()?;
+        let name = model.display().to_string();
+        let best = parse(read_file(&model)?.into(), name, &self.device.device)?;
         let texts = (self.state.step * self.config.batch_size) as f64;
         Ok(TrainResult {
             model,
-            model_sha256: emotionclip::Pretrained::hash(&bytes),
+            model_sha256: best.sha256,
             steps: self.state.step,
             best_epoch: self.state.best_epoch,
             train_seconds: self.state.train_seconds,
             texts_per_second: texts / self.state.train_seconds.max(1e-9),
             device: self.device.name.clone(),
             seed: self.config.seed,
-            dev: measure(&best, &self.dev)?,
+            dev: measure(&best.classifier, &self.dev)?,
         })
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use burn::tensor::Device;
-use emotionclip::Emotion;
+use bytes::Bytes;
 use emotionclip::text_classifier::PretrainedTextClassifier;
+use emotionclip::{Emotion, Pretrained};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -17,6 +18,9 @@ use crate::failure::bad_input;
 use crate::inputs::files::{read_file, read_text};
 use crate::models::named;
 
+/// The classifier that comes with the program, trained on GoEmotions by this program.
+const BUILT_IN: &[u8] = include_bytes!("../../../assets/text-classifier.safetensors");
+
 /// Texts scored between two signs of progress.
 const CHUNK: usize = 1024;
 
@@ -24,20 +28,36 @@ const CHUNK: usize = 1024;
 pub(super) struct LoadedClassifier {
     pub(super) classifier: PretrainedTextClassifier,
     pub(super) name: String,
+    pub(super) sha256: String,
 }
 
 impl ClassifierArgs {
     fn load(&self, device: &Device) -> anyhow::Result<LoadedClassifier> {
-        read_classifier(&self.model, device)
+        match &self.model {
+            Some(path) => parse(read_file(path)?.into(), path.display().to_string(), device),
+            None => parse(
+                Bytes::from_static(BUILT_IN),
+                "built-in text classifier".to_owned(),
+                device,
+            ),
+        }
     }
 }
 
-/// Reads a classifier's file onto a device.
-pub(super) fn read_classifier(path: &Path, device: &Device) -> anyhow::Result<LoadedClassifier> {
-    let name = path.display().to_string();
-    let classifier = PretrainedTextClassifier::from_bytes(read_file(path)?, &name, device)
+/// Puts a classifier's file onto a device.
+pub(super) fn parse(
+    bytes: Bytes,
+    name: String,
+    device: &Device,
+) -> anyhow::Result<LoadedClassifier> {
+    let sha256 = Pretrained::hash(&bytes);
+    let classifier = PretrainedTextClassifier::from_bytes(bytes, &name, device)
         .map_err(|error| bad_input(named(&name, &error)))?;
-    Ok(LoadedClassifier { classifier, name })
+    Ok(LoadedClassifier {
+        classifier,
+        name,
+        sha256,
+    })
 }
 
 /// Scores encoded texts with the classifier's own thresholds.
@@ -64,6 +84,7 @@ pub(super) fn probabilities(
 #[derive(Debug, Serialize)]
 struct EvaluateResult<'a> {
     model: &'a str,
+    model_sha256: &'a str,
     split: &'static str,
     published_bert_macro_f1: f64,
     #[serde(flatten)]
@@ -87,6 +108,7 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context) -> anyhow::Result<()> {
     );
     let result = EvaluateResult {
         model: &loaded.name,
+        model_sha256: &loaded.sha256,
         split: args.split.name(),
         published_bert_macro_f1: PUBLISHED_BERT,
         scores,
@@ -97,6 +119,7 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context) -> anyhow::Result<()> {
 #[derive(Debug, Serialize)]
 struct ScoreResult<'a> {
     model: &'a str,
+    model_sha256: &'a str,
     count: usize,
     out: Option<String>,
     /// Left out when they were written to a file.
@@ -131,6 +154,7 @@ pub fn score(args: &ScoreArgs, context: &Context) -> anyhow::Result<()> {
     }
     let mut result = ScoreResult {
         model: &loaded.name,
+        model_sha256: &loaded.sha256,
         count: items.len(),
         out: args.out.as_ref().map(|path| path.display().to_string()),
         items: None,
