@@ -2,6 +2,7 @@
 //! workspace around it.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
@@ -29,6 +30,9 @@ pub fn check(workspace: &Workspace) -> Result<()> {
         );
         command.args(["-p", name]);
     }
+    for package in &packages {
+        forget_unpacked(package.name(), package.version())?;
+    }
     // The packed crate is outside the workspace and gets none of its profile: debug information
     // would double the size of the build and nobody looks at it.
     process::run(command.env("CARGO_PROFILE_DEV_DEBUG", "0"))?;
@@ -45,6 +49,31 @@ pub fn check(workspace: &Workspace) -> Result<()> {
             "{}: {size_bytes} bytes, over crates.io's limit of {SIZE_LIMIT_BYTES}",
             archive.display()
         );
+    }
+    Ok(())
+}
+
+/// Removes what an earlier run unpacked of a package. Cargo packs into a registry of its own in the
+/// target folder and keeps what it unpacks from there under the package's version; as the version
+/// stays the same, it would compile dependants against the package of that earlier run.
+fn forget_unpacked(name: &str, version: &str) -> Result<()> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let Some(home) = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))) else {
+        return Ok(());
+    };
+    let Ok(registries) = fs::read_dir(home.join("registry").join("src")) else {
+        return Ok(());
+    };
+    for registry in registries {
+        let registry = registry?;
+        // Registries are called after host and hash; a folder of the target directory has no host.
+        if registry.file_name().as_encoded_bytes().starts_with(b"-") {
+            let unpacked = registry.path().join(format!("{name}-{version}"));
+            if unpacked.is_dir() {
+                fs::remove_dir_all(&unpacked)
+                    .with_context(|| format!("{}: can't remove", unpacked.display()))?;
+            }
+        }
     }
     Ok(())
 }

@@ -78,10 +78,8 @@ mod tests {
     fn a_digest_is_the_beginning_of_sha256() {
         // FIPS 180-2, appendix B.1.
         let list = DigestList::of(["abc"]);
-        assert_eq!(
-            list.to_bytes(),
-            [0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea]
-        );
+        let expected = 0xba78_16bf_8f01_cfea_u64;
+        assert_eq!(list.to_bytes(), expected.to_be_bytes());
         assert!(sha256(b"abc").starts_with("ba7816bf8f01cfea"));
         assert!(sha256(b"abc").ends_with("f20015ad"));
     }
