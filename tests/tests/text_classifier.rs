@@ -321,6 +321,12 @@ fn the_built_in_classifier_beats_word_counts_on_the_real_test_split() {
         "test",
     ]);
     assert_eq!(result["texts"], 5427);
-    // TF-IDF and logistic regression, by tests/baselines/goemotions_tfidf.py.
-    assert!(result["macro_f1"].as_f64().unwrap() > 0.55, "{result}");
+    // What TF-IDF and logistic regression reach there, by tests/baselines/goemotions_tfidf.py.
+    for (score, baseline) in [
+        (&result["macro_f1"], 0.5709),
+        (&result["macro_average_precision"], 0.5798),
+        (&result["single_label"]["macro_f1"], 0.5674),
+    ] {
+        assert!(score.as_f64().unwrap() > baseline, "{result}");
+    }
 }

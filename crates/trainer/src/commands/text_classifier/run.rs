@@ -1,8 +1,7 @@
 //! `text-classifier train`: the training loop.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -28,6 +27,7 @@ use super::{TrainArgs, read_part};
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
 use crate::inputs::files::read_file;
+use crate::pretrain::interrupt_flag;
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -322,6 +322,7 @@ impl Run {
             "step": self.state.step,
             "epoch": epoch,
             "dev_macro_f1": scores.macro_f1,
+            "dev_macro_average_precision": scores.macro_average_precision,
             "dev_f1": scores.f1,
             "dev_accuracy": scores.single_label.accuracy,
         }))?;
@@ -380,19 +381,4 @@ fn optimizer(config: &TrainConfig, model: &TextClassifier) -> KeyedOptimizer {
             },
         })
     })
-}
-
-/// Set by the first Ctrl-C; the second ends the process at once.
-fn interrupt_flag() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let in_handler = Arc::clone(&flag);
-    let installed = ctrlc::set_handler(move || {
-        if in_handler.swap(true, Ordering::SeqCst) {
-            std::process::abort();
-        }
-    });
-    if let Err(error) = installed {
-        tracing::debug!("Ctrl-C will not save first: {error}");
-    }
-    flag
 }
