@@ -80,6 +80,7 @@ pub mod emotion;
 pub mod explain;
 pub mod loss;
 pub mod model;
+mod model_file;
 pub mod nn;
 pub mod optim;
 pub mod parameters;

@@ -9,11 +9,12 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::{self, CheckpointError, write_safetensors};
+use crate::checkpoint::{CheckpointError, write_safetensors};
 use crate::clip::Clip;
 use crate::config::{ConfigError, EmotionClipConfig};
 use crate::model::{EmotionClip, l2_normalize};
-use crate::parameters::{Completeness, load_state_dict, to_state_dict};
+use crate::model_file::{self, FileConfig, ModelFile};
+use crate::parameters::to_state_dict;
 use crate::preprocess::{Crops, Preprocess, PreprocessError};
 use crate::tokenizer::{ClipTokenizer, TokenizerConfig, TokenizerError, Truncation};
 
@@ -85,6 +86,22 @@ pub enum PretrainedError {
     },
 }
 
+impl FileConfig for EmotionClipConfig {
+    const KEY: &'static str = CONFIG_KEY;
+
+    fn towers(&self) -> EmotionClipConfig {
+        self.clone()
+    }
+
+    fn default_preprocess(&self) -> Preprocess {
+        default_preprocess(self)
+    }
+
+    fn default_tokenizer(&self) -> TokenizerConfig {
+        tokenizer_config(self)
+    }
+}
+
 impl Pretrained {
     /// Joins a model with the preprocessing that it was trained with; the tokenizer follows from
     /// the model's configuration.
@@ -130,38 +147,11 @@ impl Pretrained {
         device: &Device,
         tokenizer: impl FnOnce(TokenizerConfig) -> Result<ClipTokenizer, TokenizerError>,
     ) -> Result<Self, PretrainedError> {
-        let bytes = bytes.into();
-        // Read first: it checks the header that the metadata is then taken from.
-        let tensors = checkpoint::read(bytes.clone(), name)?;
-        let no_config = || PretrainedError::NoConfig {
-            file: name.to_owned(),
-        };
-        let (_, header) =
-            safetensors::SafeTensors::read_metadata(&bytes).map_err(|_| no_config())?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let config = metadata.get(CONFIG_KEY).ok_or_else(no_config)?;
-        let config: EmotionClipConfig = parse(name, CONFIG_KEY, config)?;
-        let preprocess = match metadata.get(PREPROCESS_KEY) {
-            Some(text) => parse(name, PREPROCESS_KEY, text)?,
-            None => default_preprocess(&config),
-        };
-        let settings = match metadata.get(TOKENIZER_KEY) {
-            Some(text) => parse(name, TOKENIZER_KEY, text)?,
-            None => tokenizer_config(&config),
-        };
-        let tokenizer = tokenizer(settings)?;
-        fits(name, &config, &tokenizer, &preprocess)?;
-        let model = config.init(device)?;
-        let model = load_state_dict(model, &tensors, Completeness::Whole).map_err(|error| {
-            PretrainedError::Tensors {
-                file: name.to_owned(),
-                error,
-            }
-        })?;
+        let file = ModelFile::<EmotionClipConfig>::read(bytes.into(), name, tokenizer)?;
         Ok(Self {
-            model,
-            tokenizer,
-            preprocess,
+            model: file.fill(file.config.init(device)?)?,
+            tokenizer: file.tokenizer,
+            preprocess: file.preprocess,
         })
     }
 
@@ -179,18 +169,7 @@ impl Pretrained {
 
     /// The metadata that makes a safetensors file of the model's tensors a model file.
     pub fn metadata(&self) -> BTreeMap<String, String> {
-        let entries = [
-            (CONFIG_KEY, serde_json::to_string(self.model.config())),
-            (PREPROCESS_KEY, serde_json::to_string(&self.preprocess)),
-            (
-                TOKENIZER_KEY,
-                serde_json::to_string(self.tokenizer.config()),
-            ),
-        ];
-        entries
-            .into_iter()
-            .filter_map(|(key, json)| Some((key.to_owned(), json.ok()?)))
-            .collect()
+        model_file::metadata(self.model.config(), &self.preprocess, &self.tokenizer)
     }
 
     /// Embeds texts as unit vectors, `[texts.len(), E]`.
@@ -242,54 +221,6 @@ impl Pretrained {
             .map(|byte| format!("{byte:02x}"))
             .collect()
     }
-}
-
-pub(crate) fn parse<T: serde::de::DeserializeOwned>(
-    file: &str,
-    key: &'static str,
-    text: &str,
-) -> Result<T, PretrainedError> {
-    serde_json::from_str(text).map_err(|error| PretrainedError::Metadata {
-        file: file.to_owned(),
-        key,
-        problem: error.to_string(),
-    })
-}
-
-/// Checks that what the tokenizer and the preprocessing make is what the encoders take.
-pub(crate) fn fits(
-    file: &str,
-    config: &EmotionClipConfig,
-    tokenizer: &ClipTokenizer,
-    preprocess: &Preprocess,
-) -> Result<(), PretrainedError> {
-    let fault = |key, problem| {
-        Err(PretrainedError::Metadata {
-            file: file.to_owned(),
-            key,
-            problem,
-        })
-    };
-    let (ids, rows) = (tokenizer.vocab_size(), config.text.vocab_size);
-    if ids != rows {
-        let problem = format!("it makes {ids} ids, the text encoder has {rows}");
-        return fault(TOKENIZER_KEY, problem);
-    }
-    let (length, limit) = (
-        tokenizer.config().context_length,
-        config.text.context_length,
-    );
-    if length > limit {
-        let problem = format!("context_length is {length}, the text encoder's {limit}");
-        return fault(TOKENIZER_KEY, problem);
-    }
-    let (crop, side) = (preprocess.crop as usize, config.vision.image_size);
-    if crop != side {
-        let problem = format!("crop is {crop}, the frame encoder takes {side} pixels");
-        return fault(PREPROCESS_KEY, problem);
-    }
-    preprocess.validate()?;
-    Ok(())
 }
 
 /// The tokenizer of a text encoder: its vocabulary gives the number of merges.

@@ -6,14 +6,14 @@ use burn::tensor::{Device, Tensor, TensorData};
 use bytes::Bytes;
 
 use super::{EmoClip, EmoClipConfig};
-use crate::checkpoint::{self, write_safetensors};
+use crate::checkpoint::write_safetensors;
 use crate::clip::Clip;
+use crate::config::EmotionClipConfig;
 use crate::model::l2_normalize;
-use crate::parameters::{Completeness, load_state_dict, to_state_dict};
+use crate::model_file::{self, FileConfig, ModelFile};
+use crate::parameters::to_state_dict;
 use crate::preprocess::{Crops, Preprocess};
-use crate::pretrained::{
-    PREPROCESS_KEY, PretrainedError, TOKENIZER_KEY, fits, parse, token_tensor,
-};
+use crate::pretrained::{PretrainedError, token_tensor};
 use crate::tokenizer::{ClipTokenizer, SpecialTokens, TokenizerConfig, TokenizerError, Truncation};
 
 /// Metadata key of the model's configuration, JSON of [`EmoClipConfig`]. It tells an EmoCLIP from
@@ -29,6 +29,22 @@ pub struct PretrainedEmoClip {
     pub tokenizer: ClipTokenizer,
     /// The preprocessing that the image tower was trained with.
     pub preprocess: Preprocess,
+}
+
+impl FileConfig for EmoClipConfig {
+    const KEY: &'static str = EMOCLIP_CONFIG_KEY;
+
+    fn towers(&self) -> EmotionClipConfig {
+        Self::towers(self)
+    }
+
+    fn default_preprocess(&self) -> Preprocess {
+        super::default_preprocess(self)
+    }
+
+    fn default_tokenizer(&self) -> TokenizerConfig {
+        tokenizer_config(self)
+    }
 }
 
 impl PretrainedEmoClip {
@@ -76,38 +92,11 @@ impl PretrainedEmoClip {
         device: &Device,
         tokenizer: impl FnOnce(TokenizerConfig) -> Result<ClipTokenizer, TokenizerError>,
     ) -> Result<Self, PretrainedError> {
-        let bytes = bytes.into();
-        // Read first: it checks the header that the metadata is then taken from.
-        let tensors = checkpoint::read(bytes.clone(), name)?;
-        let no_config = || PretrainedError::NoConfig {
-            file: name.to_owned(),
-        };
-        let (_, header) =
-            safetensors::SafeTensors::read_metadata(&bytes).map_err(|_| no_config())?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let config = metadata.get(EMOCLIP_CONFIG_KEY).ok_or_else(no_config)?;
-        let config: EmoClipConfig = parse(name, EMOCLIP_CONFIG_KEY, config)?;
-        let preprocess = match metadata.get(PREPROCESS_KEY) {
-            Some(text) => parse(name, PREPROCESS_KEY, text)?,
-            None => super::default_preprocess(&config),
-        };
-        let settings = match metadata.get(TOKENIZER_KEY) {
-            Some(text) => parse(name, TOKENIZER_KEY, text)?,
-            None => tokenizer_config(&config),
-        };
-        let tokenizer = tokenizer(settings)?;
-        fits(name, &config.towers(), &tokenizer, &preprocess)?;
-        let model = config.init(device)?;
-        let model = load_state_dict(model, &tensors, Completeness::Whole).map_err(|error| {
-            PretrainedError::Tensors {
-                file: name.to_owned(),
-                error,
-            }
-        })?;
+        let file = ModelFile::<EmoClipConfig>::read(bytes.into(), name, tokenizer)?;
         Ok(Self {
-            model,
-            tokenizer,
-            preprocess,
+            model: file.fill(file.config.init(device)?)?,
+            tokenizer: file.tokenizer,
+            preprocess: file.preprocess,
         })
     }
 
@@ -125,19 +114,7 @@ impl PretrainedEmoClip {
 
     /// The metadata that makes a safetensors file of the model's tensors a model file.
     pub fn metadata(&self) -> BTreeMap<String, String> {
-        let tokenizer = serde_json::to_string(self.tokenizer.config());
-        let entries = [
-            (
-                EMOCLIP_CONFIG_KEY,
-                serde_json::to_string(self.model.config()),
-            ),
-            (PREPROCESS_KEY, serde_json::to_string(&self.preprocess)),
-            (TOKENIZER_KEY, tokenizer),
-        ];
-        entries
-            .into_iter()
-            .filter_map(|(key, json)| Some((key.to_owned(), json.ok()?)))
-            .collect()
+        model_file::metadata(self.model.config(), &self.preprocess, &self.tokenizer)
     }
 
     /// Embeds texts as unit vectors, `[texts.len(), E]`.
