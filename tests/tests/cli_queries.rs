@@ -117,7 +117,14 @@ fn a_probe_is_fitted_saved_and_applied_to_its_own_model_only() {
             assert!((0.0..=1.0).contains(&value), "{score} {value}");
         }
     }
-    let reading = sandbox.json(&["predict", "faces/joy/0.png", "--probe", "probe.safetensors"]);
+    let reading = sandbox.json(&[
+        "predict",
+        "faces/joy/0.png",
+        "--subject",
+        "whole",
+        "--probe",
+        "probe.safetensors",
+    ]);
     assert_eq!(reading["probe_labels"], serde_json::json!(["anger", "joy"]));
     assert_eq!(numbers(&reading["readings"][0]["probe"]).len(), 2);
     sandbox.write("small.safetensors", small_model().to_bytes().unwrap());
@@ -189,6 +196,8 @@ fn predict_writes_every_output_for_a_folder_of_frames() {
     let args = [
         "predict",
         "faces/fear",
+        "--subject",
+        "whole",
         "--fps",
         "2",
         "--stride",
@@ -241,7 +250,9 @@ fn predict_needs_ffmpeg_for_a_video() {
         eprintln!("skipped: no ffmpeg");
         return;
     }
-    let result = sandbox.json(&["predict", "video.mp4", "--fps", "4"]);
+    let result = sandbox.json(&["predict", "video.mp4", "--subject", "whole", "--fps", "4"]);
+    // The default model looks for a face, and there is none.
+    sandbox.refuses(&["predict", "video.mp4"], &["video.mp4", "no face found"]);
     assert_eq!(result["frames"], 8);
     assert_eq!(result["readings"][7]["time"], 1.75);
     let bytes = std::fs::read(&video).unwrap();

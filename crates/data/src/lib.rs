@@ -1,6 +1,7 @@
 //! Corpora for EmotionCLIP.
 
 pub mod decode;
+mod description;
 pub mod dfer;
 pub mod faces;
 pub mod folder;

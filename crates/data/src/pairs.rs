@@ -37,6 +37,11 @@ pub trait PairedCorpus: Send + Sync {
     /// Text and sentiment logits of a pair, without drawing it.
     fn spoken(&self, index: u64) -> (&str, [f32; Emotion::COUNT]);
 
+    /// What a pair's scene looks like, without drawing it: how many stand where, before what, in
+    /// what light and, if `moving`, how it changes over the clip. What anyone shows or feels, and
+    /// who the subject is, isn't said.
+    fn description(&self, index: u64, moving: bool) -> String;
+
     /// How many utterances of this split have an emotion as their dominant sentiment.
     fn alike_count(&self, dominant: Emotion) -> usize;
 
@@ -75,6 +80,10 @@ impl PairedCorpus for SyntheticCorpus {
     fn spoken(&self, index: u64) -> (&str, [f32; Emotion::COUNT]) {
         let text = self.text(index);
         (text, sentiment_logits(text, self.emotion(index)))
+    }
+
+    fn description(&self, index: u64, moving: bool) -> String {
+        self.description(index, moving)
     }
 
     fn alike_count(&self, dominant: Emotion) -> usize {

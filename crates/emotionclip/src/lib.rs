@@ -98,5 +98,7 @@ pub mod zero_shot;
 pub use clip::Clip;
 pub use config::{EmotionClipConfig, Preset};
 pub use emotion::Emotion;
+/// The hand-written kernels: which a device has, and how to choose others.
+pub use emotionclip_kernels as kernels;
 pub use model::EmotionClip;
 pub use pretrained::Pretrained;

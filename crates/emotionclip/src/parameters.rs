@@ -5,7 +5,7 @@
 //! becomes the other; what is the same for all of them stands here, such as that PyTorch stores a
 //! linear weight as `[out, in]` where burn stores `[in, out]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Tensor, TensorData};
@@ -312,6 +312,36 @@ pub fn load_state_dict<M: Keyed>(
     Ok(model.map(&mut loader))
 }
 
+/// Puts the tensors of one of several files into a model and takes their keys from `missing`, which
+/// begins as the keys of all [`parameters`]: for a page that can't hold all files at once.
+///
+/// A key still in `missing` after the last file is one that the files lack.
+///
+/// # Errors
+///
+/// One error lists every unexpected, misshapen or non-finite tensor.
+pub fn load_part<M: Keyed>(
+    model: M,
+    mut tensors: StateDict,
+    missing: &mut BTreeSet<String>,
+) -> Result<M, CheckpointError> {
+    M::prepare(&mut tensors, Completeness::Whole);
+    let expected: Vec<(String, Vec<usize>)> = parameters(&model)
+        .into_iter()
+        .filter(|info| tensors.contains_key(&info.key))
+        .map(|info| (info.key, info.shape))
+        .collect();
+    verify(&tensors, &expected, |_| false)?;
+    for key in tensors.keys() {
+        missing.remove(key);
+    }
+    let mut loader = Loader {
+        location: Location::root::<M>(),
+        tensors,
+    };
+    Ok(model.map(&mut loader))
+}
+
 /// Sets which parameters take part in training, by key; the others get no gradient.
 ///
 /// A lazily drawn parameter shares the setting with its clones until it is first read.
@@ -362,6 +392,8 @@ impl ModuleMapper for Loader {
         let shape = param.lazy_shape().to_vec();
         let device = param.lazy_device();
         let values = raw.to_f32();
+        // A page's memory holds the largest tensor twice, but not three times.
+        drop(raw);
         // Transposed here and not on the device: a strided view takes other matrix kernels than the
         // contiguous tensor it stands for, and a resumed run would round differently.
         let values = match shape[..] {

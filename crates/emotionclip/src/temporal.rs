@@ -2,10 +2,10 @@
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, Linear};
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
-use crate::config::{TemporalConfig, TemporalFusion};
-use crate::nn::{Attention, Init, ParameterInit};
+use crate::config::{Activation, TemporalConfig, TemporalFusion};
+use crate::nn::{Attention, Init, ParameterInit, normalise, project};
 
 /// `torch.nn.TransformerEncoderLayer` with `norm_first = False` and exact GELU.
 #[derive(Module, Debug)]
@@ -20,14 +20,14 @@ pub struct PostNormLayer {
 
 impl PostNormLayer {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        let drop_weights = |weights| self.dropout.forward(weights);
+        let dropout = Some(&self.dropout);
         let attended = self
             .self_attn
-            .forward(input.clone(), None, None, drop_weights, None);
-        let hidden = self.norm1.forward(input + self.dropout.forward(attended));
-        let inner = activation::gelu(self.linear1.forward(hidden.clone()));
-        let outer = self.linear2.forward(self.dropout.forward(inner));
-        self.norm2.forward(hidden + self.dropout.forward(outer))
+            .forward(input.clone(), None, None, dropout, None, None);
+        let hidden = normalise(&self.norm1, input + self.dropout.forward(attended));
+        let inner = project(&self.linear1, hidden.clone(), Some(Activation::Gelu), None);
+        let outer = project(&self.linear2, self.dropout.forward(inner), None, None);
+        normalise(&self.norm2, hidden + self.dropout.forward(outer))
     }
 }
 
@@ -119,7 +119,7 @@ impl TemporalEncoder {
             for layer in &transformer.layers {
                 hidden = layer.forward(hidden);
             }
-            transformer.norm.forward(hidden) + features
+            normalise(&transformer.norm, hidden) + features
         } else {
             features
         };

@@ -6,7 +6,7 @@ use burn::tensor::module::embedding;
 use burn::tensor::{Int, Tensor};
 
 use crate::config::{Activation, TextConfig};
-use crate::nn::{Init, ParameterInit, ResidualAttentionBlock};
+use crate::nn::{Init, ParameterInit, ResidualAttentionBlock, ScoreMask};
 use crate::vision::Transformer;
 
 /// Scores of later tokens; its exponential is exactly 0 in f32 beside any score.
@@ -74,8 +74,9 @@ impl TextTransformer {
         let causal = Tensor::<2>::full([length, length], FUTURE, &hidden.device())
             .triu(1)
             .reshape([1, 1, length, length]);
+        let causal = ScoreMask::Causal(causal);
         for block in &self.transformer.resblocks {
-            hidden = block.forward(hidden, Some(causal.clone()), None, None);
+            hidden = block.forward(hidden, Some(&causal), None, None);
         }
         let end = end.reshape([batch, 1, 1]).expand([batch, 1, width]);
         let feature = hidden.gather(1, end).reshape([batch, width]);

@@ -7,7 +7,10 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation};
 
 use crate::config::{Activation, PatchStem, SapWeight, SubjectEncoding, VisionConfig, VisionInit};
-use crate::nn::{Init, ParameterInit, ResidualAttentionBlock, SubjectAttentionGate, SubjectStream};
+use crate::nn::{
+    Init, ParameterInit, ResidualAttentionBlock, SubjectAttentionGate, SubjectStream, normalise,
+    patch_coverage, patch_embedding,
+};
 
 /// Masked scores; its exponential is exactly 0 in f32 beside any score a network can produce.
 const MASKED: f64 = -1e9;
@@ -163,6 +166,9 @@ impl VisionTransformer {
     pub fn coverage(&self, masks: Tensor<3>) -> Tensor<2> {
         let [frames, _, _] = masks.dims();
         let (grid, patch) = (self.config.grid(), self.config.patch_size);
+        if let Some(coverage) = patch_coverage(&masks, patch) {
+            return coverage;
+        }
         let pixels = (patch * patch) as f64;
         masks
             .reshape([frames, grid, patch, grid, patch])
@@ -180,11 +186,18 @@ impl VisionTransformer {
     ) -> Tensor<2> {
         let [count, _, _, _] = frames.dims();
         let width = self.config.width;
-        let saam_mask = (!self.saam.is_empty()).then(|| saam_mask(outside(coverage.clone())));
-        let mut tokens = self.ln_pre.forward(self.embed(frames, coverage));
+        let saam = (!self.saam.is_empty()).then(|| {
+            let outside = outside(coverage.clone());
+            (saam_mask(outside.clone()), outside)
+        });
+        let mut tokens = normalise(&self.ln_pre, self.embed(frames, coverage));
         for (layer, block) in self.transformer.resblocks.iter().enumerate() {
-            let subject = self.saam.get(layer).zip(saam_mask.clone());
-            let subject = subject.map(|(gate, mask)| SubjectStream { gate, mask });
+            let subject = self.saam.get(layer).zip(saam.clone());
+            let subject = subject.map(|(gate, (mask, outside))| SubjectStream {
+                gate,
+                mask,
+                outside,
+            });
             tokens = block.forward(tokens, None, subject, maps.as_deref_mut());
         }
         let class_token = tokens.narrow(1, 0, 1).reshape([count, width]);
@@ -234,6 +247,9 @@ impl VisionTransformer {
             let weight = convolution.weight.val();
             let output = conv2d(input, weight, Some(convolution.bias.val()), options);
             input = activation::relu(output);
+        }
+        if let Some(patches) = patch_embedding(&input, self.conv1.val()) {
+            return patches;
         }
         let [count, channels, _, _] = input.dims();
         let [width, _, kernel, _] = self.conv1.dims();

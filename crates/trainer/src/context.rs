@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use burn::tensor::Device;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::device::{self, DeviceChoice};
@@ -28,18 +29,38 @@ pub struct GlobalArgs {
 #[derive(Debug)]
 pub struct Context {
     args: GlobalArgs,
+    /// All bars, so that one of a whole sweep can stand above that of its current run.
+    bars: MultiProgress,
+    has_named_device: AtomicBool,
 }
 
 impl Context {
     /// Resolves nothing yet: the device is opened by the first command that computes.
     pub fn new(args: GlobalArgs) -> Self {
-        Self { args }
+        let target = if args.quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        Self {
+            args,
+            bars: MultiProgress::with_draw_target(target),
+            has_named_device: AtomicBool::new(false),
+        }
     }
 
-    /// Opens the chosen device and says on stderr which it is and why.
+    /// Says something while bars are drawn.
+    pub fn say(&self, say: impl FnOnce()) {
+        self.bars.suspend(say);
+    }
+
+    /// Opens the chosen device; the first time it says on stderr which it is and why.
     pub fn open_device(&self) -> anyhow::Result<OpenDevice> {
         let opened = device::open(&self.args.device)?;
-        tracing::info!("device: {} ({})", opened.name, opened.reason);
+        // A sweep opens it for every run.
+        if !self.has_named_device.swap(true, Ordering::Relaxed) {
+            tracing::info!("device: {} ({})", opened.name, opened.reason);
+        }
         Ok(opened)
     }
 
@@ -59,14 +80,9 @@ impl Context {
         }
     }
 
-    /// A progress bar on stderr; hidden with `--quiet` or when stderr is no terminal.
+    /// A progress bar on stderr, below those that are there; hidden with `--quiet` or when stderr is no terminal.
     pub fn progress(&self, length: u64, what: &str) -> ProgressBar {
-        let target = if self.args.quiet {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        let bar = ProgressBar::with_draw_target(Some(length), target);
+        let bar = self.bars.add(ProgressBar::new(length));
         let template = "{prefix:>12} {bar:32} {pos}/{len} {msg} ({eta} left)";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

@@ -72,10 +72,16 @@ enum Command {
     /// Train and test EmoCLIP on benchmarks of dynamic facial expressions
     #[command(name = "emoclip")]
     EmoClip(Box<commands::emoclip::EmoClipArgs>),
+    /// Measure a model on the corpus of faces: zero-shot, probe, scenes, retrieval, precision
+    Evaluate(Box<commands::evaluate::EvaluateArgs>),
+    /// Rerun the paper's ablations as one resumable sweep
+    Ablate(Box<commands::ablate::AblateArgs>),
     /// What a checkpoint holds
     Inspect(Box<commands::inspect::InspectArgs>),
     /// Train and use the sentiment model of our own
     TextClassifier(Box<commands::text_classifier::TextClassifierArgs>),
+    /// How fast this machine computes, as JSON
+    Bench(Box<commands::bench::BenchArgs>),
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
@@ -91,8 +97,11 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Export(args)) => commands::export::run(args, &context),
         Some(Command::Data(args)) => commands::data::run(args, &context),
         Some(Command::EmoClip(args)) => commands::emoclip::run(args, &context),
+        Some(Command::Evaluate(args)) => commands::evaluate::run(args, &context),
+        Some(Command::Ablate(args)) => commands::ablate::run(args, &context),
         Some(Command::Inspect(args)) => commands::inspect::run(args, &context),
         Some(Command::TextClassifier(args)) => commands::text_classifier::run(args, &context),
+        Some(Command::Bench(args)) => commands::bench::run(args, &context),
     }
 }
 

@@ -4,12 +4,16 @@
 //! lacks into a private cache, says what it does, and changes nothing outside the checkout and that
 //! cache. Only under `CI=true` are system packages installed.
 
+mod browser;
 mod cache;
+mod demo;
 mod detector;
 mod package;
+mod page;
 mod parity;
 mod process;
 mod python;
+mod serve;
 mod stages;
 mod test;
 mod tools;
@@ -27,6 +31,7 @@ Examples:
   cargo xtask test                      everything the project's CI runs
   cargo xtask test --only fmt,clippy    two of its stages
   cargo xtask test --skip wasm          all but one
+  cargo xtask demo                      build the web page and serve it on localhost
   cargo xtask parity                    full-size comparison with PyTorch (needs Python)
   cargo xtask regenerate                remake the golden files the tests read (needs Python)
   cargo xtask parity-detector           the face detector beside ONNX Runtime (needs Python, npm)
@@ -55,6 +60,10 @@ enum Command {
     ConvertDetector(detector::ConvertDetectorArgs),
     /// Compare the face detector with ONNX Runtime on twenty pictures.
     ParityDetector(detector::ParityDetectorArgs),
+    /// Build the web page and serve it on localhost.
+    Demo(demo::DemoArgs),
+    /// Remake the page's models, web/models, from the files that its index names.
+    WebModels,
     /// Remove the tools, toolchains and environments these commands installed.
     CleanCache(cache::CleanCacheArgs),
 }
@@ -67,6 +76,8 @@ fn main() -> ExitCode {
         Command::Regenerate(args) => parity::run_regenerate(&workspace, &args),
         Command::ConvertDetector(args) => detector::run_convert(&workspace, &args),
         Command::ParityDetector(args) => detector::run_parity(&workspace, &args),
+        Command::Demo(args) => demo::run(&workspace, &args),
+        Command::WebModels => page::run_web_models(&workspace),
         Command::CleanCache(args) => cache::run_clean_cache(&workspace.cache, &args),
     });
     match result {

@@ -9,13 +9,17 @@ use anyhow::{Context, Result, bail};
 
 use crate::tools::{self, SetUp, Tool};
 use crate::workspace::Workspace;
-use crate::{package, process, wasm};
+use crate::{browser, package, process, wasm};
 
 /// The name of the stage that every other one may depend on.
 pub const SETUP: &str = "setup";
 
-/// The part of a test's path that marks it as one that calls ffmpeg.
-const NEEDS_FFMPEG: &str = "needs_ffmpeg";
+/// What some tests need of the machine: the tool, the part of their path that marks them, and why
+/// they are left out without it.
+const NEEDS: [(Tool, &str, &str); 2] = [
+    (Tool::Ffmpeg, "needs_ffmpeg", "ffmpeg is not installed"),
+    (Tool::Vulkan, "needs_wgsl", "there is no Vulkan driver"),
+];
 
 /// What nextest runs by itself: everything but benchmarks and documentation.
 const TESTED_TARGETS: [&str; 4] = ["--lib", "--bins", "--tests", "--examples"];
@@ -31,7 +35,7 @@ pub struct Stage {
     pub run: fn(&Workspace, chosen: &[&Stage]) -> Result<Vec<String>>,
 }
 
-pub static STAGES: [Stage; 9] = [
+pub static STAGES: [Stage; 10] = [
     Stage {
         name: SETUP,
         about: "install what the chosen stages need and this machine lacks",
@@ -87,8 +91,20 @@ pub static STAGES: [Stage; 9] = [
     Stage {
         name: "tests",
         about: "unit, integration and documentation tests",
-        tools: &[Tool::Ffmpeg],
+        tools: &[Tool::Ffmpeg, Tool::Vulkan],
         run: run_tests,
+    },
+    Stage {
+        name: "web",
+        about: "the page, in a real browser",
+        tools: &[
+            Tool::WasmStd,
+            Tool::WasmBindgen,
+            Tool::Node,
+            Tool::Chromium,
+            Tool::Ffmpeg,
+        ],
+        run: |workspace, _| browser::test(workspace),
     },
     Stage {
         name: "package",
@@ -154,7 +170,11 @@ fn check_dependencies(workspace: &Workspace, _: &[&Stage]) -> Result<Vec<String>
 
 /// cargo-nextest where it is installed, `cargo test` elsewhere; documentation tests in both cases.
 fn run_tests(workspace: &Workspace, _: &[&Stage]) -> Result<Vec<String>> {
-    let has_ffmpeg = Tool::Ffmpeg.is_present(workspace);
+    let lacking: Vec<(&str, &str)> = NEEDS
+        .iter()
+        .filter(|(tool, ..)| !tool.is_present(workspace))
+        .map(|&(_, mark, reason)| (mark, reason))
+        .collect();
     // The command-line tests run the program itself, which a test build of other packages leaves
     // out. Binaries and tests in one call resolve to one set of features, so nothing builds twice.
     process::run(
@@ -165,8 +185,12 @@ fn run_tests(workspace: &Workspace, _: &[&Stage]) -> Result<Vec<String>> {
     let tests = if process::succeeds(workspace.cargo("nextest").arg("--version")) {
         let mut command = workspace.cargo("nextest");
         command.args(["run", "--workspace", "--no-fail-fast"]);
-        if !has_ffmpeg {
-            command.arg("-E").arg(format!("not test({NEEDS_FFMPEG})"));
+        if !lacking.is_empty() {
+            let left_out: Vec<_> = lacking
+                .iter()
+                .map(|(mark, _)| format!("not test({mark})"))
+                .collect();
+            command.arg("-E").arg(left_out.join(" & "));
         }
         process::run(&mut command)
     } else {
@@ -174,8 +198,11 @@ fn run_tests(workspace: &Workspace, _: &[&Stage]) -> Result<Vec<String>> {
         command
             .args(["--workspace", "--no-fail-fast"])
             .args(TESTED_TARGETS);
-        if !has_ffmpeg {
-            command.args(["--", "--skip", NEEDS_FFMPEG]);
+        if !lacking.is_empty() {
+            command.arg("--");
+            for (mark, _) in &lacking {
+                command.args(["--skip", mark]);
+            }
         }
         process::run(&mut command)
     };
@@ -183,24 +210,23 @@ fn run_tests(workspace: &Workspace, _: &[&Stage]) -> Result<Vec<String>> {
     let doc_tests = process::run(workspace.cargo("test").args(["--workspace", "--doc"]));
     tests.and(doc_tests)?;
 
-    if has_ffmpeg {
-        Ok(Vec::new())
-    } else {
-        list_tests_without_ffmpeg(workspace)
+    let mut left_out = Vec::new();
+    for (mark, reason) in lacking {
+        left_out.extend(list_tests(workspace, mark, reason)?);
     }
+    Ok(left_out)
 }
 
-fn list_tests_without_ffmpeg(workspace: &Workspace) -> Result<Vec<String>> {
+/// The tests whose path holds `mark`, with the reason why they were left out.
+fn list_tests(workspace: &Workspace, mark: &str, reason: &str) -> Result<Vec<String>> {
     let mut command = workspace.cargo("test");
     command
         .args(["--quiet", "--workspace"])
         .args(TESTED_TARGETS);
-    command.args(["--", "--list", NEEDS_FFMPEG]);
+    command.args(["--", "--list", mark]);
     let listing = process::read(&mut command)?;
     let names = listing
         .lines()
         .filter_map(|line| line.strip_suffix(": test"));
-    Ok(names
-        .map(|name| format!("{name}: ffmpeg is not installed"))
-        .collect())
+    Ok(names.map(|name| format!("{name}: {reason}")).collect())
 }

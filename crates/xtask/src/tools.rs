@@ -12,10 +12,12 @@ use anyhow::{Context, Result, ensure};
 use crate::cache::Room;
 use crate::python::Venv;
 use crate::workspace::Workspace;
-use crate::{process, wasm};
+use crate::{browser, process, wasm};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
 const TYPOS_VERSION: &str = "1.52.0";
+/// Must be the version of the crate that the page is compiled with.
+const WASM_BINDGEN_VERSION: &str = "0.2.130";
 
 /// Something a stage needs that a fresh machine may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +27,17 @@ pub enum Tool {
     CargoDeny,
     Typos,
     WasmStd,
-    /// The one system package: only tests named `needs_ffmpeg` call it.
+    /// Makes the JavaScript beside a module for browsers.
+    WasmBindgen,
+    /// A system package: only tests named `needs_ffmpeg` and those of the page call it.
     Ffmpeg,
+    /// A system package: tests named `needs_wgsl` run the kernels on its software adapter, if the
+    /// machine has no better one.
+    Vulkan,
+    /// A system package: drives the browser in the tests of the page.
+    Node,
+    /// A system package: the browser of the tests of the page.
+    Chromium,
 }
 
 /// How a tool's set-up ended.
@@ -47,7 +58,11 @@ impl Tool {
             Self::CargoDeny => "cargo-deny",
             Self::Typos => "typos",
             Self::WasmStd => "wasm32 standard library",
+            Self::WasmBindgen => "wasm-bindgen",
             Self::Ffmpeg => "ffmpeg",
+            Self::Vulkan => "a Vulkan driver",
+            Self::Node => "Node.js with npm",
+            Self::Chromium => "Chromium",
         }
     }
 
@@ -59,7 +74,15 @@ impl Tool {
             Self::CargoDeny => find_cargo_deny(workspace).is_some(),
             Self::Typos => find_typos(workspace).is_some(),
             Self::WasmStd => wasm::find_toolchain(workspace).is_some(),
+            Self::WasmBindgen => find_wasm_bindgen(workspace).is_some(),
             Self::Ffmpeg => process::succeeds(Command::new("ffmpeg").arg("-version")),
+            Self::Vulkan => has_graphics_driver(),
+            Self::Node => {
+                let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
+                process::succeeds(Command::new("node").arg("--version"))
+                    && process::succeeds(Command::new(npm).arg("--version"))
+            }
+            Self::Chromium => browser::find_chromium().is_some(),
         }
     }
 
@@ -75,7 +98,11 @@ impl Tool {
             Self::CargoDeny => install_crate(workspace, "cargo-deny", CARGO_DENY_VERSION)?,
             Self::Typos => install_typos(workspace)?,
             Self::WasmStd => wasm::install_toolchain(workspace)?,
+            Self::WasmBindgen => install_wasm_bindgen(workspace)?,
             Self::Ffmpeg => return install_system_package(workspace, "ffmpeg"),
+            Self::Vulkan => return install_system_package(workspace, "mesa-vulkan-drivers"),
+            Self::Node => return install_system_package(workspace, "npm"),
+            Self::Chromium => return install_system_package(workspace, "chromium"),
         }
         ensure!(self.is_present(workspace), "installed, but it can't be run");
         Ok(SetUp::Installed)
@@ -104,6 +131,27 @@ pub fn find_typos(workspace: &Workspace) -> Option<PathBuf> {
     candidates
         .into_iter()
         .find(|path| has_version(path, TYPOS_VERSION))
+}
+
+/// The pinned wasm-bindgen, from the `PATH` or the cache.
+pub fn find_wasm_bindgen(workspace: &Workspace) -> Option<PathBuf> {
+    let candidates = [
+        "wasm-bindgen".into(),
+        installed_crate(workspace, "wasm-bindgen"),
+    ];
+    candidates
+        .into_iter()
+        .find(|path| has_version(path, WASM_BINDGEN_VERSION))
+}
+
+/// Whether Vulkan finds a driver. Only Linux may lack one: elsewhere the system brings its own
+/// graphics, which wgpu uses.
+fn has_graphics_driver() -> bool {
+    let manifests = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
+    env::consts::OS != "linux"
+        || manifests.iter().any(|folder| {
+            std::fs::read_dir(folder).is_ok_and(|mut manifests| manifests.next().is_some())
+        })
 }
 
 fn has_version(program: &PathBuf, version: &str) -> bool {
@@ -144,6 +192,22 @@ fn install_crate(workspace: &Workspace, name: &str, version: &str) -> Result<()>
             .args(["install", "--locked", "--profile", "dev", "--root"])
             .arg(root)
             .arg(format!("{name}@{version}")),
+    )
+}
+
+/// Compiles wasm-bindgen into the cache: without `--locked`, because what its lock file names is not
+/// everywhere to be had, and optimised a little, because it reads ten megabytes.
+fn install_wasm_bindgen(workspace: &Workspace) -> Result<()> {
+    let root = workspace.cache.room(Room::Tools);
+    println!("  compiling wasm-bindgen, some three minutes");
+    process::run_quietly(
+        workspace
+            .command("cargo")
+            .env_remove("CARGO_TARGET_DIR")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+            .args(["install", "--root"])
+            .arg(root)
+            .arg(format!("wasm-bindgen-cli@{WASM_BINDGEN_VERSION}")),
     )
 }
 
@@ -197,5 +261,17 @@ fn install_line(package: &str) -> String {
         "macos" => format!("brew install {package}"),
         "windows" => format!("winget install {package}"),
         _ => format!("sudo apt-get install {package}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_and_the_crate_wasm_bindgen_are_of_one_version() {
+        let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+        let manifest = std::fs::read_to_string(manifest).unwrap();
+        assert!(manifest.contains(&format!("wasm-bindgen = \"={WASM_BINDGEN_VERSION}\"")));
     }
 }

@@ -14,7 +14,8 @@ use crate::cache::Room;
 use crate::process;
 use crate::workspace::Workspace;
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// The target that browsers run.
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The Debian release whose rustc is recent enough for the workspace.
 const DEBIAN_SUITE: &str = "forky";
@@ -53,20 +54,40 @@ pub fn install_toolchain(workspace: &Workspace) -> Result<()> {
 pub fn check(workspace: &Workspace) -> Result<()> {
     let toolchain =
         find_toolchain(workspace).with_context(|| format!("no {TARGET}: see stage `setup`"))?;
-    // A folder of its own: an unpacked compiler would rebuild what the other stages share.
-    let target_dir = workspace.metadata()?.target_dir()?.join("wasm");
+    let target_dir = target_dir(workspace)?;
     for features in [&[] as &[&str], &["--no-default-features"]] {
         let mut command = workspace.cargo("check");
         command
             .args(["-p", "emotionclip", "--lib", "--target", TARGET])
             .args(features);
         command.arg("--target-dir").arg(&target_dir);
-        if let Some(rustc) = &toolchain.rustc {
-            command.env("RUSTC", rustc);
-        }
+        toolchain.apply(workspace, &mut command)?;
         process::run(&mut command)?;
     }
     Ok(())
+}
+
+/// A folder of its own: an unpacked compiler would rebuild what the other stages share.
+pub fn target_dir(workspace: &Workspace) -> Result<PathBuf> {
+    Ok(workspace.metadata()?.target_dir()?.join("wasm"))
+}
+
+impl Toolchain {
+    /// Makes a cargo call use this compiler. An unpacked one brings no linker for the target, but the
+    /// Rust installation that cargo came with does.
+    pub fn apply(&self, workspace: &Workspace, command: &mut Command) -> Result<()> {
+        let Some(rustc) = &self.rustc else {
+            return Ok(());
+        };
+        command.env("RUSTC", rustc);
+        let question = ["--print", "target-libdir"];
+        let folder = process::read(workspace.command("rustc").args(question))?;
+        let programs = Path::new(folder.trim()).with_file_name("bin");
+        let linker = programs.join(format!("rust-lld{}", std::env::consts::EXE_SUFFIX));
+        ensure!(linker.is_file(), "{}: no linker there", linker.display());
+        command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
+        Ok(())
+    }
 }
 
 /// `rustc` prints where the target's libraries belong whether they are there or not.

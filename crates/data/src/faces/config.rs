@@ -128,6 +128,9 @@ pub struct FaceConfig {
     pub min_faces: usize,
     /// Most faces a scene; every number from `min_faces` on is equally frequent.
     pub max_faces: usize,
+    /// Every so many scenes one face fills the frame instead, as in [`FaceView::Single`]; 0 means
+    /// never. A model that goes on to scenes keeps seeing what it learned first.
+    pub alone_every: u64,
     /// How often the emotions come.
     pub sampling: FaceSampling,
     /// How training faces are varied.
@@ -145,6 +148,7 @@ impl Default for FaceConfig {
             view: FaceView::default(),
             min_faces: 1,
             max_faces: MAX_FACES,
+            alone_every: 0,
             sampling: FaceSampling::default(),
             augmentation: Augmentation::default(),
             draw_faces: true,
@@ -172,10 +176,17 @@ impl FaceConfig {
             view: FaceView::Scenes,
             min_faces: faces,
             max_faces: faces,
+            alone_every: 0,
             sampling: FaceSampling::Balanced,
             augmentation: Augmentation::NONE,
             draw_faces: true,
         }
+    }
+
+    /// What the pair of an index shows.
+    pub(super) fn view_of(&self, index: u64) -> FaceView {
+        let alone = self.alone_every > 0 && index % self.alone_every == self.alone_every - 1;
+        if alone { FaceView::Single } else { self.view }
     }
 
     /// Time of a frame in `[0, 1]`; a clip of one frame shows the middle.

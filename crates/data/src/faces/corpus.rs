@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emotionclip::{Clip, Emotion};
-use image::RgbImage;
+use image::{GrayImage, RgbImage};
 
 use super::config::FaceConfig;
 use super::error::FaceError;
-use super::render::{plain, render};
-use super::scene::{FaceScene, Purpose};
+use super::render::{box_mask, plain, render};
+use super::scene::{FaceScene, Purpose, SceneFace};
 use super::store::{FaceSplit, Utterance};
 use crate::pairs::{Pair, PairedCorpus};
 use crate::synthetic::Split;
@@ -122,6 +122,16 @@ impl FaceCorpus {
         self.assemble(index, peak..peak + 1)
     }
 
+    /// The masks that tell a model to look at a face of a scene, one a frame of the clip: for the
+    /// subject those of the sample but for the jitter of training, for another face what asks for
+    /// that one in the same pictures.
+    pub fn masks_on(&self, face: &SceneFace) -> Vec<GrayImage> {
+        let times = (0..self.config.frames).map(|frame| self.config.time_of(frame));
+        times
+            .map(|time| box_mask(&face.placement_at(time), [0.0; 4], self.config.size))
+            .collect()
+    }
+
     /// Every face of the split exactly once, not varied, filling frames of the configured size: of
     /// `PublicTest` (validation) and `PrivateTest` (test) the measure that others report.
     pub fn every_face(&self) -> impl ExactSizeIterator<Item = FacePicture> {
@@ -189,6 +199,10 @@ impl PairedCorpus for FaceCorpus {
     fn spoken(&self, index: u64) -> (&str, [f32; Emotion::COUNT]) {
         let utterance = self.utterance(index);
         (&utterance.text, utterance.sentiment)
+    }
+
+    fn description(&self, index: u64, moving: bool) -> String {
+        self.description(index, moving)
     }
 
     fn alike_count(&self, dominant: Emotion) -> usize {

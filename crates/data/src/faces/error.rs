@@ -82,6 +82,17 @@ pub enum FaceError {
         /// The split.
         split: &'static str,
     },
+    /// An emotion has too few faces to be shared out.
+    #[error(
+        "{count} face of {emotion} for training, which leaves none for a part; give more faces, or \
+         don't divide them (part = \"all\")"
+    )]
+    Part {
+        /// The emotion.
+        emotion: &'static str,
+        /// Its faces.
+        count: usize,
+    },
     /// A built corpus is incomplete or was changed.
     #[error("{}: {reason}; build the corpus again (`trainer data build-scenes`)", path.display())]
     Damaged {

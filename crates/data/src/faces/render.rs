@@ -138,7 +138,7 @@ pub(super) fn render(
     index: u64,
     frames: Range<usize>,
 ) -> Clip {
-    match config.view {
+    match config.view_of(index) {
         FaceView::Single => {
             let picture = single(scene.subject(), config, faces);
             Clip::whole(vec![picture; frames.len()])
@@ -272,7 +272,7 @@ fn render_scene(
 }
 
 /// The pixels that a box touches, its edges off by `jitter` of its side.
-fn box_mask(placement: &FacePlacement, jitter: [f32; 4], size: u32) -> GrayImage {
+pub(super) fn box_mask(placement: &FacePlacement, jitter: [f32; 4], size: u32) -> GrayImage {
     let bounds = placement.bounds();
     let edge = |index: usize| (bounds[index] + jitter[index] * placement.side) * size as f32;
     // `as` saturates, so what lies outside the frame is cut off.

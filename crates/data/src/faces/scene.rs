@@ -43,6 +43,8 @@ pub(super) enum Purpose {
     Utterance = 1034,
     /// The pixel noise of a frame, which is the part.
     Noise = 1035,
+    /// The words of a neutral description.
+    Description = 1036,
 }
 
 /// Where a face's square box stands, in units of the frame's side.
@@ -76,7 +78,7 @@ pub(super) struct Motion {
     /// Where in its sway the face starts, radians.
     phase: f32,
     /// The side at the end is e^`growth` times that at the start.
-    growth: f32,
+    pub(super) growth: f32,
     /// Tilt of the head in radians, and how far it swings.
     tilt: (f32, f32),
 }
@@ -165,7 +167,7 @@ impl FaceScene {
             Split::Validation | Split::Test => Augmentation::NONE,
         };
         let mut layout = draws(Purpose::Layout);
-        let (count, placements) = match config.view {
+        let (count, placements) = match config.view_of(index) {
             FaceView::Single => {
                 let whole = FacePlacement {
                     x: 0.5,

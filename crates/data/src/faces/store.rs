@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::digests::sha256;
 use super::error::FaceError;
 use super::manifest::{FileEntry, MANIFEST, Manifest};
+use super::part::FacePart;
 use super::{FACE_PIXELS, FACE_SIDE};
 use crate::synthetic::Split;
 
@@ -92,6 +93,47 @@ impl FaceSplit {
             .map_err(|reason| FaceError::damaged(&folder.join(&utterances_name), reason))?;
         Self::assemble(split, state, utterances)
             .map_err(|reason| FaceError::damaged(&faces_path, reason))
+    }
+
+    /// The same split with only a part of its faces in scenes; the measure of single faces stays
+    /// whole.
+    ///
+    /// # Errors
+    ///
+    /// When an emotion has too few faces for the part to have one.
+    pub fn with_part(mut self, part: FacePart) -> Result<Self, FaceError> {
+        for emotion in Emotion::ALL {
+            let faces = &mut self.faces_of[emotion.index()];
+            let count = faces.len();
+            let mut place = 0;
+            faces.retain(|_| {
+                place += 1;
+                part.takes(place - 1)
+            });
+            if faces.is_empty() {
+                let emotion = emotion.name();
+                return Err(FaceError::Part { emotion, count });
+            }
+        }
+        self.all_faces = self.faces_of.concat();
+        self.all_faces.sort_unstable();
+        Ok(self)
+    }
+
+    /// The same split with only those utterances spoken whose highest sentiment logit is that of
+    /// their label: what people wrote is often no clear sign of what they were found to feel.
+    /// An emotion that would be left with none keeps all of its.
+    #[must_use]
+    pub fn with_clear_utterances(mut self) -> Self {
+        for emotion in Emotion::ALL {
+            let list = &self.utterances_of[emotion.index()];
+            let clear = |index: &u32| self.utterances[*index as usize].dominant() == emotion;
+            let kept: Vec<u32> = list.iter().copied().filter(clear).collect();
+            if !kept.is_empty() {
+                self.utterances_of[emotion.index()] = kept;
+            }
+        }
+        self
     }
 
     fn assemble(

@@ -33,6 +33,8 @@ pub(crate) enum Purpose {
     Manner = 8,
     /// Which utterance is said.
     Utterance = 9,
+    /// The words of a neutral description.
+    Description = 10,
     /// The pixel noise of one frame; the frame's number is added.
     Noise = 256,
 }

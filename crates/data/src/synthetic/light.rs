@@ -44,10 +44,14 @@ impl Light {
         }
     }
 
-    /// The overall factor, for tests of independence.
-    #[cfg(test)]
+    /// The overall factor.
     pub(crate) fn brightness(&self) -> f32 {
         self.brightness
+    }
+
+    /// Factor of red less that of blue.
+    pub(crate) fn redness(&self) -> f32 {
+        self.tint[0] - self.tint[2]
     }
 
     /// Lights opaque premultiplied RGBA pixels of a square picture and adds noise.

@@ -13,6 +13,7 @@
 
 pub(crate) mod background;
 pub(crate) mod canvas;
+mod describe;
 pub(crate) mod draws;
 mod expression;
 mod face;

@@ -3,6 +3,7 @@
 //! EmotionCLIP reads the emotion of one person, the subject, so somebody has to say who that is. The
 //! detector finds faces with their key points, the [`Tracker`] keeps apart whose is whose, and
 //! [`Face::subject`] grows a face to the head and shoulders that a subject mask is drawn from.
+//! [`Bounds::close_up`] cuts it out for models that learned from faces that fill the frame.
 //!
 //! ```
 //! # #[cfg(feature = "bundled-detector")] {
@@ -28,6 +29,7 @@
 //! the weights lie in `assets/blazeface_back.safetensors` (Apache-2.0).
 
 mod canvas;
+mod close_up;
 mod config;
 mod decode;
 mod error;

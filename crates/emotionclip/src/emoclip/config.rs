@@ -119,7 +119,7 @@ impl EmoClipConfig {
         Self::on(towers, temporal)
     }
 
-    /// A model for the browser, at most 8 M parameters.
+    /// A model for the browser, on the towers of EmotionCLIP's `mini`.
     ///
     /// All heads together are 1.5 times as wide as a token; the release's 32 times would make the
     /// temporal transformer several times larger than both towers.
@@ -128,9 +128,9 @@ impl EmoClipConfig {
             frames: 8,
             positions: 64,
             layers: 2,
-            heads: 8,
+            heads: 4,
             head_width: 48,
-            feed_forward: 256,
+            feed_forward: 128,
         };
         Self::on(EmotionClipConfig::mini(), temporal)
     }

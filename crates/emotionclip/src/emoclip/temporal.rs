@@ -5,7 +5,7 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Tensor, activation};
 
 use super::EmoClipTemporalConfig;
-use crate::nn::{Init, ParameterInit};
+use crate::nn::{Init, ParameterInit, attend, normalise, project};
 
 /// `x + to_out(attention(norm(x)))`, with heads of a width of their own.
 #[derive(Module, Debug)]
@@ -84,7 +84,15 @@ impl PreNormAttention {
         let [batch, tokens, _] = input.dims();
         let (heads, head_width) = (self.heads, self.head_width);
         let inner = heads * head_width;
-        let joint = self.to_qkv.forward(self.norm.forward(input.clone()));
+        let joint = project(
+            &self.to_qkv,
+            normalise(&self.norm, input.clone()),
+            None,
+            None,
+        );
+        if let Some(mixed) = attend(&joint, heads, None, None) {
+            return project(&self.to_out, mixed, None, Some(input));
+        }
         let [query, key, value] = [0, 1, 2].map(|part| {
             joint
                 .clone()
@@ -104,8 +112,13 @@ impl PreNormAttention {
 
 impl PreNormFeedForward {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        let hidden = self.hidden.forward(self.norm.forward(input.clone()));
-        input + self.output.forward(tanh_gelu(hidden))
+        let hidden = project(
+            &self.hidden,
+            normalise(&self.norm, input.clone()),
+            None,
+            None,
+        );
+        project(&self.output, tanh_gelu(hidden), None, Some(input))
     }
 }
 

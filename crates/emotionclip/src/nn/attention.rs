@@ -1,10 +1,10 @@
 //! Multi-head self-attention, plain and subject-masked.
 
 use burn::module::{Module, Param};
-use burn::nn::Linear;
+use burn::nn::{Dropout, Linear};
 use burn::tensor::{Tensor, activation};
 
-use super::{Init, ParameterInit};
+use super::{Init, ParameterInit, ScoreMask, attend, project};
 
 /// Multi-head self-attention with one joint projection for queries, keys and values, as in
 /// `torch.nn.MultiheadAttention`.
@@ -41,6 +41,8 @@ pub(crate) struct SubjectStream<'a> {
     pub gate: &'a SubjectAttentionGate,
     /// `[B, 1, N, N]`: 0 where attention is allowed, a large negative number elsewhere.
     pub mask: Tensor<4>,
+    /// `[B, m]`: 1 for the patches outside of the subject, from which the mask is made.
+    pub outside: Tensor<2>,
 }
 
 impl Attention {
@@ -84,37 +86,68 @@ impl Attention {
 
     /// Attends over the tokens of `input` `[B, N, W]`.
     ///
-    /// `bias` is added to the scores and broadcasts against `[B, heads, N, N]`. `weights` is
-    /// applied to the attention probabilities (dropout in the temporal encoder). When `maps` is
-    /// given, the probabilities `[B, heads, N, N]` are appended to it; with a subject stream these
-    /// are the effective weights `S∘(1−A) + (S∘A)·U` of the values.
+    /// `dropout` is applied to the attention probabilities (in the temporal encoder), `residual`
+    /// added to the output. When `maps` is given, the probabilities `[B, heads, N, N]` are appended
+    /// to it; with a subject stream these are the effective weights `S∘(1−A) + (S∘A)·U` of the
+    /// values. Maps and dropout need the probabilities in memory, which only the tensor operations
+    /// have.
     pub(crate) fn forward(
         &self,
         input: Tensor<3>,
-        bias: Option<Tensor<4>>,
+        mask: Option<&ScoreMask>,
         subject: Option<SubjectStream<'_>>,
-        weights: impl Fn(Tensor<4>) -> Tensor<4>,
+        dropout: Option<&Dropout>,
+        maps: Option<&mut Vec<Tensor<4>>>,
+        residual: Option<Tensor<3>>,
+    ) -> Tensor<3> {
+        let drops =
+            dropout.is_some_and(|dropout| dropout.prob > 0.0 && input.device().is_autodiff());
+        let joint = project(&self.in_proj, input, None, None);
+        let fused = if drops || maps.is_some() {
+            None
+        } else {
+            attend(&joint, self.heads, mask, subject.as_ref())
+        };
+        let mixed = match fused {
+            Some(mixed) => mixed,
+            None => self.mix(joint, mask, subject, dropout, maps),
+        };
+        project(&self.out_proj, mixed, None, residual)
+    }
+
+    /// Attention on the joint projection `[B, N, 3·W]` by tensor operations: `[B, N, W]`.
+    fn mix(
+        &self,
+        joint: Tensor<3>,
+        mask: Option<&ScoreMask>,
+        subject: Option<SubjectStream<'_>>,
+        dropout: Option<&Dropout>,
         maps: Option<&mut Vec<Tensor<4>>>,
     ) -> Tensor<3> {
-        let [batch, tokens, width] = input.dims();
+        let [batch, tokens, width] = joint.dims();
+        let width = width / 3;
         let head_width = width / self.heads;
-        let [query, key, value] = self.project(input, head_width);
+        let [query, key, value] = self.split(joint, head_width);
         // Scaling the query costs N·d multiplications, scaling the scores N².
         let query = query * (1.0 / (head_width as f64).sqrt());
         let scores = query.matmul(key.swap_dims(2, 3));
-        let scores = match bias {
-            Some(bias) => scores + bias,
+        let scores = match mask {
+            Some(mask) => scores + mask.additive(),
             None => scores,
         };
         let mixed = match subject {
             None => {
-                let probabilities = weights(activation::softmax(scores, 3));
+                let probabilities = activation::softmax(scores, 3);
+                let probabilities = match dropout {
+                    Some(dropout) => dropout.forward(probabilities),
+                    None => probabilities,
+                };
                 if let Some(maps) = maps {
                     maps.push(probabilities.clone());
                 }
                 probabilities.matmul(value)
             }
-            Some(SubjectStream { gate, mask }) => {
+            Some(SubjectStream { gate, mask, .. }) => {
                 let masked = activation::softmax(scores.clone() + mask, 3);
                 let plain = activation::softmax(scores, 3);
                 let gate = activation::sigmoid(gate.a.val()).unsqueeze_dim::<4>(0);
@@ -126,14 +159,13 @@ impl Attention {
                 direct.matmul(value.clone()) + through.matmul(masked.matmul(value))
             }
         };
-        self.out_proj
-            .forward(mixed.swap_dims(1, 2).reshape([batch, tokens, width]))
+        mixed.swap_dims(1, 2).reshape([batch, tokens, width])
     }
 
     /// Queries, keys and values, each `[B, heads, N, head_width]`.
-    fn project(&self, input: Tensor<3>, head_width: usize) -> [Tensor<4>; 3] {
-        let [batch, tokens, width] = input.dims();
-        let joint = self.in_proj.forward(input);
+    fn split(&self, joint: Tensor<3>, head_width: usize) -> [Tensor<4>; 3] {
+        let [batch, tokens, _] = joint.dims();
+        let width = self.heads * head_width;
         [0, 1, 2].map(|part| {
             joint
                 .clone()

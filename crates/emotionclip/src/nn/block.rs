@@ -5,7 +5,7 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 
 use super::attention::SubjectStream;
-use super::{Attention, Init, ParameterInit};
+use super::{Attention, Init, ParameterInit, ScoreMask, normalise, project};
 use crate::config::{Activation, VisionInit};
 
 /// `c_proj(act(c_fc(x)))`.
@@ -18,9 +18,9 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
-    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        self.c_proj
-            .forward(self.activation.forward(self.c_fc.forward(input)))
+    fn forward(&self, input: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        let hidden = project(&self.c_fc, input, Some(self.activation), None);
+        project(&self.c_proj, hidden, None, Some(residual))
     }
 }
 
@@ -93,20 +93,19 @@ impl ResidualAttentionBlock {
         }
     }
 
-    /// Runs the block on `[B, N, W]`; `bias`, `subject` and `maps` as in the attention.
+    /// Runs the block on `[B, N, W]`; `mask`, `subject` and `maps` as in the attention.
     pub(crate) fn forward(
         &self,
         input: Tensor<3>,
-        bias: Option<Tensor<4>>,
+        mask: Option<&ScoreMask>,
         subject: Option<SubjectStream<'_>>,
         maps: Option<&mut Vec<Tensor<4>>>,
     ) -> Tensor<3> {
-        let normed = self.ln_1.forward(input.clone());
-        let attended = self
+        let normed = normalise(&self.ln_1, input.clone());
+        let hidden = self
             .attn
-            .forward(normed, bias, subject, |weights| weights, maps);
-        let hidden = input + attended;
-        let normed = self.ln_2.forward(hidden.clone());
-        hidden + self.mlp.forward(normed)
+            .forward(normed, mask, subject, None, maps, Some(input));
+        let normed = normalise(&self.ln_2, hidden.clone());
+        self.mlp.forward(normed, hidden)
     }
 }

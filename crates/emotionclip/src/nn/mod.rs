@@ -2,11 +2,13 @@
 
 mod attention;
 mod block;
+mod fused;
 mod init;
 
 pub(crate) use attention::SubjectStream;
 pub use attention::{Attention, SubjectAttentionGate, split_attention_maps};
 pub use block::{FeedForward, ResidualAttentionBlock};
+pub(crate) use fused::{ScoreMask, attend, normalise, patch_coverage, patch_embedding, project};
 pub(crate) use init::Init;
 pub use init::ParameterInit;
 

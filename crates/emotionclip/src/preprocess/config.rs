@@ -161,6 +161,23 @@ impl Preprocess {
         }
     }
 
+    /// The part of a frame of `[width, height]` pixels that the centre crop keeps: left, top, right
+    /// and bottom edge in the frame's pixels.
+    ///
+    /// # Errors
+    /// As [`resized_size`](Self::resized_size).
+    pub fn centre_view(&self, frame: [u32; 2]) -> Result<[f32; 4], PreprocessError> {
+        let resized = self.resized_size(frame)?;
+        let [left, top] = self.centre_crop(resized);
+        let [x, y] = [0, 1].map(|axis| frame[axis] as f32 / resized[axis] as f32);
+        Ok([
+            left as f32 * x,
+            top as f32 * y,
+            (left + self.crop) as f32 * x,
+            (top + self.crop) as f32 * y,
+        ])
+    }
+
     /// `[left, top]` of the centre crop in a resized frame of `[width, height]` pixels.
     pub(super) fn centre_crop(&self, resized: [u32; 2]) -> [u32; 2] {
         resized.map(|side| centre_offset(side, self.crop))

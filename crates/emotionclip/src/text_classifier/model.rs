@@ -8,7 +8,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, activation};
 use super::{Objective, TextAttention, TextClassifierConfig, TextPooling};
 use crate::config::ConfigError;
 use crate::emotion::Emotion;
-use crate::nn::{Init, ParameterInit, ResidualAttentionBlock};
+use crate::nn::{Init, ParameterInit, ResidualAttentionBlock, ScoreMask};
 use crate::vision::Transformer;
 
 /// A score that loses against any other; its exponential is exactly 0 in f32 beside any score.
@@ -104,25 +104,29 @@ impl TextClassifier {
                 .val()
                 .narrow(0, 0, length)
                 .unsqueeze_dim::<3>(0);
-        let bias = self.attention_bias(padding.clone(), &embedded.device());
+        let mask = self.attention_mask(padding.clone(), &embedded.device());
         let mut hidden = self.embedding_dropout.forward(embedded);
         for block in &self.transformer.resblocks {
-            hidden = block.forward(hidden, Some(bias.clone()), None, None);
+            hidden = block.forward(hidden, Some(&mask), None, None);
         }
         let pooled = self.pool(self.ln_final.forward(hidden), end, padding);
         self.head.forward(self.head_dropout.forward(pooled))
     }
 
-    /// What is added to the attention scores, `[B or 1, 1, L or 1, L]`.
-    fn attention_bias(&self, padding: Tensor<2, Bool>, device: &Device) -> Tensor<4> {
+    /// What is added to the attention scores.
+    fn attention_mask(&self, padding: Tensor<2, Bool>, device: &Device) -> ScoreMask {
         let [batch, length] = padding.dims();
         match self.config.attention {
-            TextAttention::Causal => Tensor::<2>::full([length, length], UNSEEN, device)
-                .triu(1)
-                .reshape([1, 1, length, length]),
-            TextAttention::Bidirectional => Tensor::<2>::zeros([batch, length], device)
-                .mask_fill(padding, UNSEEN)
-                .reshape([batch, 1, 1, length]),
+            TextAttention::Causal => ScoreMask::Causal(
+                Tensor::<2>::full([length, length], UNSEEN, device)
+                    .triu(1)
+                    .reshape([1, 1, length, length]),
+            ),
+            TextAttention::Bidirectional => ScoreMask::Keys(
+                Tensor::<2>::zeros([batch, length], device)
+                    .mask_fill(padding, UNSEEN)
+                    .reshape([batch, 1, 1, length]),
+            ),
         }
     }
 
@@ -259,7 +263,7 @@ mod tests {
             let device = Device::flex();
             let padding =
                 Tensor::<2, Bool>::from_data(TensorData::new(vec![false; 3], [1, 3]), &device);
-            let bias = model.attention_bias(padding, &device);
+            let bias = model.attention_mask(padding, &device).additive();
             let hides_the_future = bias.try_into_vec_as::<f32>().unwrap()[1] < -1e8;
             assert_eq!(hides_the_future, expected);
         }

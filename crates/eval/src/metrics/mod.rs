@@ -7,6 +7,7 @@
 
 mod classification;
 mod error;
+mod interval;
 mod multi_label;
 mod ranking;
 mod regression;
@@ -15,6 +16,7 @@ mod smoothing;
 
 pub use classification::ConfusionMatrix;
 pub use error::MetricError;
+pub use interval::{PairedDifference, wilson_interval};
 pub use multi_label::{MacroScore, macro_average_precision, macro_roc_auc, top1_hit_rate};
 pub use ranking::{average_precision, roc_auc};
 pub use regression::{

@@ -16,10 +16,10 @@ const BAND_STEPS: usize = 100;
 const ROOM_PER_TICK: f64 = 45.0;
 
 /// Height of a line of 12-pixel type, and so the least distance of two labels.
-const LINE_HEIGHT: f64 = 15.0;
+pub(super) const LINE_HEIGHT: f64 = 15.0;
 
 /// Average advance of a character of 12-pixel type; generous, since the font is the reader's.
-const CHARACTER_WIDTH: f64 = 6.8;
+pub(super) const CHARACTER_WIDTH: f64 = 6.8;
 
 /// A curve of a chart.
 pub(super) struct Curve<'a> {
@@ -243,21 +243,21 @@ struct Range {
 }
 
 /// The plotting area in pixels and the values at its edges.
-struct Frame {
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
-    x: (f64, f64),
-    y: (f64, f64),
+pub(super) struct Frame {
+    pub left: f64,
+    pub right: f64,
+    pub top: f64,
+    pub bottom: f64,
+    pub x: (f64, f64),
+    pub y: (f64, f64),
 }
 
 impl Frame {
-    fn x_at(&self, value: f64) -> f64 {
+    pub(super) fn x_at(&self, value: f64) -> f64 {
         self.left + (self.right - self.left) * (value - self.x.0) / (self.x.1 - self.x.0)
     }
 
-    fn y_at(&self, value: f64) -> f64 {
+    pub(super) fn y_at(&self, value: f64) -> f64 {
         self.bottom - (self.bottom - self.top) * (value - self.y.0) / (self.y.1 - self.y.0)
     }
 }

@@ -9,16 +9,20 @@
 //! read by a screen reader nor be laid out twice, for a wide and a narrow window. Axis ticks and
 //! polylines are all that is needed of it.
 
+mod ablation;
 mod attention;
 mod chart;
 mod classes;
 mod colour;
 mod data;
+mod evaluation;
+mod evaluation_markdown;
 mod examples;
 mod folds;
 mod format;
 mod page;
 mod picture;
+mod point_chart;
 mod provenance;
 mod readings;
 mod readings_plot;
@@ -27,11 +31,16 @@ mod scores;
 mod ticks;
 mod training;
 
+pub use ablation::{
+    AblationReport, AblationRow, AblationRun, AblationScores, AblationTable, Difference, PeopleScore,
+    PretrainingNote, paired_difference,
+};
 pub use data::{
     AttentionExample, AttentionMap, ClassScores, ConfusionMatrix, ModelSummary, NamedScore,
     Reading, ReadingExample, Reweighting, RunReport, Scores, SecondSeed, Series, Stage, SubjectBox,
     Timing, TrainingHistory,
 };
+pub use evaluation::{EvaluationPart, EvaluationReport, Measure, Quantity};
 pub use folds::FoldReport;
 pub use readings::{ReadingFrame, ReadingsPage, readings_html};
 pub use readings_plot::readings_plot;

@@ -2,9 +2,7 @@
 
 use super::data::{RunReport, Scores};
 use super::format::{count, escape, percent, points};
-
-/// Quantile of the normal distribution for a 95 % interval.
-const Z_95: f64 = 1.96;
+use crate::metrics::wilson_interval;
 
 /// A row of the score table: the same measure from both seeds.
 struct Row<'a> {
@@ -197,7 +195,7 @@ fn tiles(report: &RunReport) -> String {
 
 /// Scale over the strips. Positions in per cent follow the column's width without a layout of
 /// their own.
-fn strip_scale() -> String {
+pub(super) fn strip_scale() -> String {
     let ticks: String = [(0, "start"), (50, "middle"), (100, "end")]
         .iter()
         .map(|(at, anchor)| {
@@ -219,7 +217,10 @@ fn strip(row: &Row<'_>, report: &RunReport) -> String {
         ));
     }
     if let Some(first) = row.first.filter(|share| share.is_finite()) {
-        if let Some((low, high)) = report.test_clips.and_then(|clips| wilson(first, clips)) {
+        if let Some((low, high)) = report
+            .test_clips
+            .and_then(|clips| wilson_interval(first, clips))
+        {
             marks.push_str(&format!(
                 "<line class=\"interval\" x1=\"{:.2}%\" x2=\"{:.2}%\" y1=\"12\" y2=\"12\"/>",
                 at(low),
@@ -243,37 +244,10 @@ fn strip(row: &Row<'_>, report: &RunReport) -> String {
     )
 }
 
-/// Wilson's 95 % score interval of a share measured on `clips` clips.
-fn wilson(share: f64, clips: u64) -> Option<(f64, f64)> {
-    if clips == 0 {
-        return None;
-    }
-    let n = clips as f64;
-    let spread = Z_95 * Z_95 / n;
-    let centre = (share + spread / 2.0) / (1.0 + spread);
-    let reach = Z_95
-        * (share * (1.0 - share) / n + spread / (4.0 * n))
-            .max(0.0)
-            .sqrt()
-        / (1.0 + spread);
-    Some((centre - reach, centre + reach))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::data::{NamedScore, SecondSeed};
-
-    #[test]
-    fn wilson_interval_matches_the_textbook() {
-        // 81 of 100: Wilson's interval is (0.7222, 0.8749), by hand.
-        let (low, high) = wilson(0.81, 100).unwrap();
-        assert!(
-            (low - 0.7222).abs() < 1e-4 && (high - 0.8749).abs() < 1e-4,
-            "{low} {high}"
-        );
-        assert!(wilson(0.5, 0).is_none());
-    }
 
     #[test]
     fn scores_not_measured_have_no_row() {

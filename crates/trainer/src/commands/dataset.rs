@@ -12,12 +12,21 @@ use crate::inputs::subject::SubjectChoice;
 /// Options on what of a clip is looked at.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ViewArgs {
-    /// Who the subject is: whole, none, detect[:n], box:x1,y1,x2,y2 (pixels) or mask:FILE
-    #[arg(long, value_name = "SUBJECT", default_value = "whole")]
-    pub subject: SubjectChoice,
+    /// Who the subject is: whole, none, face[:n], detect[:n], box:x1,y1,x2,y2 (pixels) or mask:FILE
+    ///
+    /// Default: whole; for predict with the built-in mini, face.
+    #[arg(long, value_name = "SUBJECT")]
+    pub subject: Option<SubjectChoice>,
     /// Frames per second at which videos are read
     #[arg(long, value_name = "RATE", default_value_t = FOLDER_RATE, value_parser = positive)]
     pub fps: f64,
+}
+
+impl ViewArgs {
+    /// The subject asked for, else the whole picture.
+    pub fn subject(&self) -> SubjectChoice {
+        self.subject.clone().unwrap_or(SubjectChoice::Whole)
+    }
 }
 
 /// A number above zero.

@@ -99,7 +99,7 @@ pub fn run(args: &EmbedArgs, context: &Context) -> anyhow::Result<()> {
             "--format safetensors is binary; name a file with --out",
         ));
     }
-    let subject = Subject::read(&args.view.subject)?;
+    let subject = Subject::read(&args.view.subject())?;
     let media = args
         .input
         .iter()

@@ -40,7 +40,8 @@ for those that are missing.
 
 --subject detect finds faces and follows the largest and most central one of the first frame that
 shows any, detect:2 the second of the first frame that shows two; its head and shoulders are the
-subject. Frames in which nobody is known to be there count as having no subject.";
+subject. Frames in which nobody is known to be there count as having no subject. --subject face does
+the same and shows the model nothing but that face, which the built-in mini is used to.";
 
 /// Options of `predict`.
 #[derive(clap::Args, Clone, Debug)]
@@ -129,8 +130,12 @@ struct Watched {
 /// Bad input for a file, subject, labels, probe or model that can't be used; a failing device.
 pub fn run(args: &PredictArgs, context: &Context) -> anyhow::Result<()> {
     let media = Media::open(&args.input).map_err(bad_input)?;
-    let subject = Subject::read(&args.view.subject)?;
-    let labels = args.labels.label_set(None)?;
+    let choice = match &args.view.subject {
+        Some(choice) => choice.clone(),
+        None => args.model.default_subject(),
+    };
+    let subject = Subject::read(&choice)?;
+    let labels = args.labels.label_set(None, args.model.label_texts()?)?;
     let format = args.out.as_deref().map(Format::of).transpose()?;
     let probe = args.probe.as_deref().map(read_probe).transpose()?;
     let device = context.open_device()?;
@@ -148,7 +153,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> anyhow::Result<()> {
     let result = PredictResult {
         input: args.input.display().to_string(),
         model: &model.name,
-        subject: args.view.subject.to_string(),
+        subject: choice.to_string(),
         label: names.get(argmax(&mean)).cloned().unwrap_or_default(),
         labels: names,
         probe_labels: probe.map(|head| head.labels().to_vec()),
@@ -178,7 +183,7 @@ fn watch(
         embeddings: Vec::new(),
         frames: 0,
         shown: Vec::new(),
-        boxes: args.view.subject.is_detected().then(Vec::new),
+        boxes: subject.is_detected().then(Vec::new),
     };
     let mut subjects = subject.follow(args.view.fps);
     // The number of frames shows only at the end, so the page's are thinned out on the way.
@@ -188,7 +193,10 @@ fn watch(
         let frame = frame.map_err(bad_input)?;
         let sight = subjects.look(&name, frame.time, &frame.picture, preprocess)?;
         let embedding = stream
-            .push_picture(&frame.picture, &sight.mask)
+            .push_picture(
+                sight.close_up.as_ref().unwrap_or(&frame.picture),
+                &sight.mask,
+            )
             .or_bad_input(&name)?;
         let index = watched.frames;
         watched.frames += 1;

@@ -120,7 +120,7 @@ struct Parts {
 /// # Errors
 /// Bad input for a dataset, settings or a model that can't be used; a failing device.
 pub fn run(args: &ProbeArgs, context: &Context) -> anyhow::Result<()> {
-    let subject = Subject::read(&args.view.subject)?;
+    let subject = Subject::read(&args.view.subject())?;
     if !(args.test_share > 0.0 && args.test_share < 1.0) {
         let message = format!(
             "--test-share is {}; give a number between 0 and 1",

@@ -103,11 +103,13 @@ struct DatasetResult<'a> {
 /// Bad input for labels, files or a model that can't be used; a failing device.
 pub fn run(args: &ZeroShotArgs, context: &Context) -> anyhow::Result<()> {
     // What costs nothing is checked before the model is loaded.
-    let subject = Subject::read(&args.view.subject)?;
+    let subject = Subject::read(&args.view.subject())?;
     match &args.root {
         Some(root) => {
             let dataset = dataset::open(root, args.labels.folders()?)?;
-            let labels = args.labels.label_set(Some(&dataset.labels))?;
+            let labels = args
+                .labels
+                .label_set(Some(&dataset.labels), args.model.label_texts()?)?;
             let truth = label_indices(&dataset, &labels)?;
             let items = chosen(&dataset, args.split);
             if items.is_empty() {
@@ -116,7 +118,7 @@ pub fn run(args: &ZeroShotArgs, context: &Context) -> anyhow::Result<()> {
             score_dataset(args, context, &subject, &labels, &items, &truth)
         }
         None => {
-            let labels = args.labels.label_set(None)?;
+            let labels = args.labels.label_set(None, args.model.label_texts()?)?;
             read_inputs(args, context, &subject, &labels)
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use emotionclip::Emotion;
 use emotionclip::zero_shot::{LabelSet, PromptTemplate};
-use emotionclip_data::synthetic;
+use emotionclip_data::synthetic::LabelTexts;
 
 use super::files::read_text;
 use crate::failure::{OrBadInput, bad_input};
@@ -59,11 +59,16 @@ impl LabelArgs {
         }
     }
 
-    /// The labels given, or else `found` (those of a dataset), or else the seven emotions.
+    /// The labels given, or else `found` (those of a dataset), or else the seven emotions; where
+    /// only an emotion's name is known, its texts are those of `emotions`.
     ///
     /// # Errors
     /// Bad input for labels that can't be read or used.
-    pub fn label_set(&self, found: Option<&[String]>) -> anyhow::Result<LabelSet> {
+    pub fn label_set(
+        &self,
+        found: Option<&[String]>,
+        emotions: &LabelTexts,
+    ) -> anyhow::Result<LabelSet> {
         let template = self.template()?;
         if let Some(path) = self.toml_file() {
             let entries = read_toml(path)?.texts;
@@ -79,10 +84,9 @@ impl LabelArgs {
                 .map(|emotion| emotion.name().to_owned())
                 .to_vec(),
         };
-        let built_in = synthetic::label_texts()?;
         let entry = |name: String| {
             let texts = match name.parse::<Emotion>() {
-                Ok(emotion) => built_in[emotion.index()].clone(),
+                Ok(emotion) => emotions[emotion.index()].clone(),
                 Err(_) => vec![template.fill(&name)],
             };
             (name, texts)
@@ -169,6 +173,8 @@ pub fn read_mapping(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 
 #[cfg(test)]
 mod tests {
+    use emotionclip_data::synthetic;
+
     use super::*;
 
     fn args(labels: Option<&str>) -> LabelArgs {
@@ -186,7 +192,9 @@ mod tests {
 
     #[test]
     fn a_list_fills_the_template() {
-        let set = args(Some("calm, very angry")).label_set(None).unwrap();
+        let set = args(Some("calm, very angry"))
+            .label_set(None, synthetic::label_texts().unwrap())
+            .unwrap();
         let texts: Vec<&str> = set
             .labels()
             .iter()
@@ -200,10 +208,14 @@ mod tests {
 
     #[test]
     fn without_labels_emotions_have_their_texts_and_others_the_template() {
-        let set = args(None).label_set(None).unwrap();
+        let set = args(None)
+            .label_set(None, synthetic::label_texts().unwrap())
+            .unwrap();
         assert_eq!(set.labels().len(), Emotion::COUNT);
         let found = ["bored".to_owned(), "joy".to_owned()];
-        let set = args(None).label_set(Some(&found)).unwrap();
+        let set = args(None)
+            .label_set(Some(&found), synthetic::label_texts().unwrap())
+            .unwrap();
         assert_eq!(set.labels()[0].texts, ["a person feeling bored"]);
         assert!(set.labels()[1].texts.len() > 1);
     }
@@ -213,12 +225,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lines = file(&folder, "labels.txt", "joy\n\n# no\nfear\n");
         assert_eq!(
-            args(Some(&lines)).label_set(None).unwrap().labels().len(),
+            args(Some(&lines))
+                .label_set(None, synthetic::label_texts().unwrap())
+                .unwrap()
+                .labels()
+                .len(),
             2
         );
         let toml = "joy = [\"hurrah\", \"yes\"]\nfear = \"help\"\n[folders]\nhappy = \"joy\"\n";
         let toml = file(&folder, "labels.toml", toml);
-        let set = args(Some(&toml)).label_set(None).unwrap();
+        let set = args(Some(&toml))
+            .label_set(None, synthetic::label_texts().unwrap())
+            .unwrap();
         assert_eq!(set.labels()[1].texts, ["hurrah", "yes"]);
         assert_eq!(args(Some(&toml)).folders().unwrap()["happy"], "joy");
         assert_eq!(read_mapping(Path::new(&toml)).unwrap()["happy"], "joy");
@@ -228,14 +246,17 @@ mod tests {
     fn faults_name_the_file_and_the_entry() {
         let folder = tempfile::tempdir().unwrap();
         let wrong = file(&folder, "wrong.toml", "joy = 3\n");
-        let error = args(Some(&wrong)).label_set(None).unwrap_err().to_string();
+        let error = args(Some(&wrong))
+            .label_set(None, synthetic::label_texts().unwrap())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("wrong.toml: `joy` must be a text"),
             "{error}"
         );
         let missing = folder.path().join("missing.txt").display().to_string();
         let error = args(Some(&missing))
-            .label_set(None)
+            .label_set(None, synthetic::label_texts().unwrap())
             .unwrap_err()
             .to_string();
         assert!(error.contains("no such file"), "{error}");

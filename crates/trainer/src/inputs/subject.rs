@@ -37,12 +37,21 @@ pub enum SubjectChoice {
     Mask(PathBuf),
     /// Whoever the detector finds; with several, the one of this rank by size and place.
     Detect(NonZeroUsize),
+    /// The same, and of the pictures only that face, which then fills the frame.
+    Face(NonZeroUsize),
 }
 
 impl SubjectChoice {
-    /// Whether the subject is looked for in the frames.
-    pub fn is_detected(&self) -> bool {
-        matches!(self, Self::Detect(_))
+    fn is_detected(&self) -> bool {
+        self.rank().is_some()
+    }
+
+    /// Which of the faces found is looked for.
+    fn rank(&self) -> Option<NonZeroUsize> {
+        match self {
+            Self::Detect(rank) | Self::Face(rank) => Some(*rank),
+            Self::Whole | Self::None | Self::Box(_) | Self::Mask(_) => None,
+        }
     }
 }
 
@@ -54,14 +63,22 @@ impl FromStr for SubjectChoice {
             None if text == "whole" => Ok(Self::Whole),
             None if text == "none" => Ok(Self::None),
             None if text == "detect" => Ok(Self::Detect(NonZeroUsize::MIN)),
-            Some(("detect", rank)) => rank.parse().map(Self::Detect).map_err(|_| {
-                format!("detect:{rank}: give a number from 1, the largest and most central face")
-            }),
+            None if text == "face" => Ok(Self::Face(NonZeroUsize::MIN)),
+            Some((kind @ ("detect" | "face"), rank)) => {
+                let rank = rank.parse().map_err(|_| {
+                    format!("{text}: give a number from 1, the largest and most central face")
+                })?;
+                Ok(if kind == "face" {
+                    Self::Face(rank)
+                } else {
+                    Self::Detect(rank)
+                })
+            }
             Some(("mask", file)) if !file.is_empty() => Ok(Self::Mask(PathBuf::from(file))),
             Some(("box", edges)) => parse_box(edges).map(Self::Box),
             _ => Err(format!(
-                "'{text}' is no subject; use whole, none, detect[:n], box:x1,y1,x2,y2 (pixels) or \
-                 mask:FILE"
+                "'{text}' is no subject; use whole, none, face[:n], detect[:n], box:x1,y1,x2,y2 \
+                 (pixels) or mask:FILE"
             )),
         }
     }
@@ -104,6 +121,8 @@ impl fmt::Display for SubjectChoice {
             Self::Mask(path) => write!(formatter, "mask:{}", path.display()),
             Self::Detect(rank) if rank.get() == 1 => formatter.write_str("detect"),
             Self::Detect(rank) => write!(formatter, "detect:{rank}"),
+            Self::Face(rank) if rank.get() == 1 => formatter.write_str("face"),
+            Self::Face(rank) => write!(formatter, "face:{rank}"),
         }
     }
 }
@@ -119,7 +138,10 @@ pub struct Subject {
 /// The subject in one frame.
 #[derive(Clone, Debug)]
 pub struct Sight {
-    /// White where the subject is, of the frame's size; black if nobody is known to be there.
+    /// What the model is shown in place of the frame: the subject's face.
+    pub close_up: Option<RgbImage>,
+    /// White where the subject is, of the size of what the model is shown; black if nobody is known
+    /// to be there.
     pub mask: GrayImage,
     /// The subject's box, for drawing.
     pub outline: Option<SubjectBox>,
@@ -146,11 +168,11 @@ impl Subject {
             }
             _ => None,
         };
-        let detector = match choice {
-            // On the CPU wherever the model runs: the network is small, and faces are the same on
-            // every machine.
-            SubjectChoice::Detect(_) => Some(Detector::bundled(&Device::flex())?),
-            _ => None,
+        // On the CPU wherever the model runs: the network is small, and faces are the same on every
+        // machine.
+        let detector = match choice.rank() {
+            Some(_) => Some(Detector::bundled(&Device::flex())?),
+            None => None,
         };
         let choice = choice.clone();
         Ok(Self {
@@ -158,6 +180,11 @@ impl Subject {
             mask,
             detector,
         })
+    }
+
+    /// Whether the subject is looked for in the frames.
+    pub fn is_detected(&self) -> bool {
+        self.choice.is_detected()
     }
 
     /// What distinguishes features of one subject from another's.
@@ -169,7 +196,7 @@ impl Subject {
                 digest.update(mask.as_raw());
                 format!("mask:{:x}", digest.finalize())
             }
-            (SubjectChoice::Detect(_), None) => {
+            (SubjectChoice::Detect(_) | SubjectChoice::Face(_), None) => {
                 format!("{}:{}", self.choice, Pretrained::hash(BUNDLED_WEIGHTS))
             }
             (choice, None) => choice.to_string(),
@@ -183,12 +210,8 @@ impl Subject {
     }
 
     fn stream(&self, frames_per_second: f64, announce: bool) -> SubjectStream<'_> {
-        let follower = match self.choice {
-            SubjectChoice::Detect(rank) => {
-                Some(Follower::new(rank.get(), frames_per_second, announce))
-            }
-            _ => None,
-        };
+        let rank = self.choice.rank();
+        let follower = rank.map(|rank| Follower::new(rank.get(), frames_per_second, announce));
         SubjectStream {
             subject: self,
             follower,
@@ -207,21 +230,27 @@ impl Subject {
         preprocess: &Preprocess,
     ) -> anyhow::Result<Clip> {
         let mut stream = self.stream(SAMPLED_RATE, false);
-        let mut masks: Vec<GrayImage> = Vec::with_capacity(frames.len());
+        let mut clip = Clip {
+            frames: Vec::with_capacity(frames.len()),
+            masks: Vec::with_capacity(frames.len()),
+        };
         for (index, frame) in frames.iter().enumerate() {
             let before = index.checked_sub(1).and_then(|last| frames.get(last));
-            let mask = match masks.last() {
+            let (shown, mask) = match (clip.frames.last(), clip.masks.last()) {
                 // A picture is a clip of one frame again and again: one look is enough.
-                Some(mask) if before == Some(frame) => mask.clone(),
+                (Some(shown), Some(mask)) if before == Some(frame) => (shown.clone(), mask.clone()),
                 _ => {
                     let time = index as f64 / SAMPLED_RATE;
-                    stream.look(file, time, frame, preprocess)?.mask
+                    let sight = stream.look(file, time, frame, preprocess)?;
+                    let shown = sight.close_up.unwrap_or_else(|| frame.clone());
+                    (shown, sight.mask)
                 }
             };
-            masks.push(mask);
+            clip.frames.push(shown);
+            clip.masks.push(mask);
         }
         stream.finish(file)?;
-        Ok(Clip { frames, masks })
+        Ok(clip)
     }
 
     /// The mask of a frame of a subject that is not looked for.
@@ -296,6 +325,7 @@ impl SubjectStream<'_> {
                 _ => None,
             };
             return Ok(Sight {
+                close_up: None,
                 mask: self.subject.given(file, frame, preprocess)?,
                 outline,
                 person: None,
@@ -304,12 +334,25 @@ impl SubjectStream<'_> {
         let faces = detector.detect(frame).or_bad_input(file)?;
         let size = [frame.width(), frame.height()];
         let person = follower.follow(file, time, &faces, size);
+        if let SubjectChoice::Face(_) = self.subject.choice
+            && let Some(found) = &person
+            && let Some(close_up) = found.close_up(frame)
+        {
+            let (width, height) = close_up.dimensions();
+            return Ok(Sight {
+                mask: GrayImage::from_pixel(width, height, Luma([u8::MAX])),
+                close_up: Some(close_up),
+                outline: found.close_up_outline(size),
+                person,
+            });
+        }
         let outline = person.as_ref().and_then(|person| person.subject);
         let mask = match outline {
             Some(subject) => boxed(file, subject, frame, preprocess)?,
             None => GrayImage::new(frame.width(), frame.height()),
         };
         Ok(Sight {
+            close_up: None,
             mask,
             outline,
             person,
@@ -337,6 +380,8 @@ mod tests {
             "none",
             "detect",
             "detect:2",
+            "face",
+            "face:3",
             "box:1,2.5,30,40",
             "mask:a:b.png",
         ] {
@@ -354,6 +399,7 @@ mod tests {
             "detect:0",
             "detect:-1",
             "detect:one",
+            "face:0",
         ] {
             assert!(text.parse::<SubjectChoice>().is_err(), "{text}");
         }

@@ -3,18 +3,25 @@
 pub mod architecture;
 pub mod builtin;
 pub mod bundle;
+mod checkpoint_file;
 pub mod hub;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use burn::tensor::{Device, Tensor};
 use bytes::Bytes;
 use emotionclip::{Clip, Pretrained};
+use emotionclip_data::synthetic::{self, LabelTexts};
+
+pub use builtin::Builtin;
+pub use checkpoint_file::CheckpointKind;
 
 use crate::context::Context;
 use crate::failure::{OrBadInput, bad_input};
 use crate::inputs::files::{one_line, read_file};
+use crate::inputs::subject::SubjectChoice;
 
 /// The weights of a checkpoint folder.
 const WEIGHTS: &str = "model.safetensors";
@@ -22,9 +29,9 @@ const WEIGHTS: &str = "model.safetensors";
 /// The option that names a model.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ModelArgs {
-    /// Model file or folder, web bundle, or `hf://owner/name[@rev][/file]`; default: built-in nano
+    /// mini or nano (built in), model file or folder, web bundle, or `hf://owner/name[@rev][/file]`
     ///
-    /// A model file is what `import`, `export` and `pretrain` write.
+    /// Default: mini. A model file is what `import`, `export` and `pretrain` write.
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
 }
@@ -42,14 +49,56 @@ pub struct LoadedModel {
     pub bytes: u64,
 }
 
+/// What the option asks for.
+enum Choice<'a> {
+    Builtin(Builtin),
+    Given(&'a str),
+}
+
 impl ModelArgs {
+    /// A file of a built-in model's name is read, not shadowed.
+    fn choice(&self) -> Choice<'_> {
+        let Some(source) = self.model.as_deref() else {
+            return Choice::Builtin(Builtin::Mini);
+        };
+        match Builtin::named(source) {
+            Some(model) if !Path::new(source).exists() => Choice::Builtin(model),
+            _ => Choice::Given(source),
+        }
+    }
+
+    /// The texts of the seven emotions where `--labels` gives none: a built-in model's own, and for
+    /// any other the general ones.
+    ///
+    /// # Errors
+    ///
+    /// If a committed file is broken, which tests of the data crate rule out.
+    pub fn label_texts(&self) -> anyhow::Result<&'static LabelTexts> {
+        match self.choice() {
+            Choice::Builtin(model) => model.label_texts(),
+            Choice::Given(_) => Ok(synthetic::label_texts()?),
+        }
+    }
+
+    /// Whom `predict` reads where nobody is named.
+    pub fn default_subject(&self) -> SubjectChoice {
+        match self.choice() {
+            Choice::Builtin(Builtin::Mini) => SubjectChoice::Face(NonZeroUsize::MIN),
+            Choice::Builtin(Builtin::Nano) | Choice::Given(_) => SubjectChoice::Whole,
+        }
+    }
+
     /// Loads the model onto a device.
     ///
     /// # Errors
     /// Bad input for a model that is missing, damaged or none; a failed download.
     pub fn load(&self, device: &Device, context: &Context) -> anyhow::Result<LoadedModel> {
-        let Some(source) = &self.model else {
-            return LoadedModel::from_bytes(Bytes::from_static(builtin::NANO), "nano", device);
+        let source = match self.choice() {
+            Choice::Builtin(model) => {
+                let bytes = Bytes::from_static(model.bytes());
+                return LoadedModel::from_bytes(bytes, model.name(), device);
+            }
+            Choice::Given(source) => source,
         };
         if hub::is_reference(source) {
             let mut repository = hub::Repository::open(source)?;

@@ -1,5 +1,6 @@
 //! Batches drawn ahead of the training loop on worker threads.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use emotionclip_data::synthetic::Split;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::config::{RunConfig, Stage, StageInput};
+use super::config::{RunConfig, Stage, StageInput, StageTexts};
 use super::corpus::Source;
 use super::validation::argmax;
 
@@ -75,11 +76,16 @@ impl BatchMaker {
         let (stage, corpus, first) = self.locate(step);
         let samples = (0..stage.batch_size).map(|offset| {
             let index = (first + offset) as u64;
-            match stage.input {
-                StageInput::Utterances => Ok(self.words(corpus.as_ref(), index)),
-                StageInput::Peak => self.pair(corpus.peak_pair(index)),
-                StageInput::Clip => self.pair(corpus.pair(index)),
+            let mut sample = match stage.input {
+                StageInput::Utterances => return Ok(self.words(corpus.as_ref(), index)),
+                StageInput::Peak => corpus.peak_pair(index),
+                StageInput::Clip => corpus.pair(index),
+            };
+            if stage.texts == StageTexts::Descriptions {
+                sample.text = corpus.description(index, stage.input == StageInput::Clip);
+                sample.sentiment = [0.0; Emotion::COUNT];
             }
+            self.pair(sample)
         });
         Ok(assemble(samples.collect::<anyhow::Result<_>>()?))
     }
@@ -121,12 +127,30 @@ impl BatchMaker {
         rng.set_stream(index);
         let number = rng.random_range(0..corpus.alike_count(dominant).max(1));
         let partner = corpus.alike(dominant, number);
+        let mut encode = |text: &str| {
+            let text = without_some_words(text, self.config.word_dropout, &mut rng);
+            self.tokenizer.encode(&text, Truncation::KeepEot)
+        };
         Pair {
             clip: None,
-            tokens: self.tokenizer.encode(text, Truncation::KeepEot),
-            partner: Some(self.tokenizer.encode(partner, Truncation::KeepEot)),
+            tokens: encode(text),
+            partner: Some(encode(partner)),
             sentiment,
         }
+    }
+}
+
+/// The text with a share of its words left out at random, but never all of them.
+fn without_some_words<'a>(text: &'a str, share: f64, rng: &mut ChaCha8Rng) -> Cow<'a, str> {
+    if share == 0.0 {
+        return Cow::Borrowed(text);
+    }
+    let words = text.split_whitespace();
+    let kept: Vec<&str> = words.filter(|_| !rng.random_bool(share)).collect();
+    if kept.is_empty() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(kept.join(" "))
     }
 }
 
@@ -223,5 +247,32 @@ fn work(
         if step >= end || sender.send((step, maker.batch(step))).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_left_out_at_the_share_asked_for_and_never_all() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let text = "what a lovely day it is";
+        assert_eq!(without_some_words(text, 0.0, &mut rng), text);
+        assert_eq!(without_some_words("alone", 0.99, &mut rng), "alone");
+        let trials = 500;
+        let mut left = 0_i32;
+        for _ in 0..trials {
+            let kept = without_some_words(text, 0.25, &mut rng);
+            let mut words = text.split(' ');
+            for word in kept.split(' ') {
+                // In their order.
+                assert!(words.any(|one| one == word), "{kept}");
+                left += 1;
+            }
+        }
+        // 3,000 words, each kept with probability 3/4: four standard errors are 0.032.
+        let share = f64::from(left) / f64::from(6 * trials);
+        assert!((share - 0.75).abs() < 0.032, "{share}");
     }
 }

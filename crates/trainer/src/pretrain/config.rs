@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use emotionclip::config::{EmotionClipConfig, Preset};
 use emotionclip::loss::SentimentGuidance;
 use emotionclip::optim::{AdamWConfig, GroupRates, Schedule};
-use emotionclip_data::faces::{Augmentation, FaceSampling};
+use emotionclip_data::faces::{Augmentation, FacePart, FaceSampling};
 use emotionclip_data::synthetic::FigureCount;
 use serde::{Deserialize, Serialize};
 
+use super::text_start::TextStart;
 use crate::failure::{OrBadInput, bad_input};
 
 /// A run's configuration; saved with the run as `config.toml`.
@@ -24,6 +25,13 @@ pub struct RunConfig {
     /// What happens to each encoder.
     #[serde(default)]
     pub towers: Towers,
+    /// How the text encoder starts where there is no `start_from`.
+    #[serde(default)]
+    pub text_start: TextStart,
+    /// Share of the words of a training utterance that are left out, others each time, where the
+    /// text encoder learns: it must not know an utterance by a single rare word.
+    #[serde(default)]
+    pub word_dropout: f64,
     /// The contrastive loss.
     pub loss: SentimentGuidance,
     /// Moments of AdamW.
@@ -94,6 +102,12 @@ pub enum CorpusConfig {
         /// How training faces are varied.
         #[serde(default)]
         augmentation: Augmentation,
+        /// Train only with utterances whose highest sentiment logit is that of their label.
+        #[serde(default)]
+        clear_utterances: bool,
+        /// Which of the training faces stand in scenes.
+        #[serde(default)]
+        part: FacePart,
     },
 }
 
@@ -125,7 +139,7 @@ pub struct CheckpointPolicy {
     pub keep: usize,
 }
 
-/// What a stage pairs with each utterance.
+/// What a stage pairs with each text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageInput {
@@ -138,19 +152,37 @@ pub enum StageInput {
     Clip,
 }
 
+/// The texts of a stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageTexts {
+    /// What the subjects say.
+    #[default]
+    Utterances,
+    /// What the scenes look like, in words without any emotion. They have no sentiment, so the loss
+    /// must be plain InfoNCE (β 0).
+    Descriptions,
+}
+
 /// One part of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Name in logs.
     pub name: String,
-    /// What is paired with each utterance.
+    /// What is paired with each text.
     pub input: StageInput,
+    /// The texts.
+    #[serde(default)]
+    pub texts: StageTexts,
     /// Figures a scene.
     pub figures: FigureCount,
     /// Whether the text encoder stays as it is in this stage, which saves its backward pass.
     #[serde(default)]
     pub freeze_text: bool,
+    /// Strength of the sentiment guidance in this stage, where it isn't `loss.beta`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
     /// Pairs a step.
     pub batch_size: usize,
     /// Steps.
@@ -176,8 +208,10 @@ impl RunConfig {
         let stage = |name: &str, input, figures, batch_size, steps, course: (f64, f64)| Stage {
             name: name.to_owned(),
             input,
+            texts: StageTexts::Utterances,
             figures,
             freeze_text: false,
+            beta: None,
             batch_size,
             steps,
             rate_factor: course.0,
@@ -195,6 +229,8 @@ impl RunConfig {
             seed: 2022,
             start_from: None,
             towers: Towers::default(),
+            text_start: TextStart::Random,
+            word_dropout: 0.0,
             loss: SentimentGuidance {
                 beta: 1.0,
                 ..SentimentGuidance::default()
@@ -246,8 +282,10 @@ impl RunConfig {
         config.stages = vec![Stage {
             name: "clips".to_owned(),
             input: StageInput::Clip,
+            texts: StageTexts::Utterances,
             figures: FigureCount::Mixed,
             freeze_text: false,
+            beta: None,
             batch_size,
             steps: 25 * (epoch_clips / batch_size),
             rate_factor: 1.0,
@@ -286,6 +324,12 @@ impl RunConfig {
         if !(self.loss.beta.is_finite() && self.loss.beta >= 0.0) {
             return Err(bad_input("loss.beta: must be 0 or a positive number"));
         }
+        // Not a number is in no range.
+        if !(0.0..1.0).contains(&self.word_dropout) {
+            return Err(bad_input(
+                "word_dropout: must be at least 0 and less than 1",
+            ));
+        }
         if self.stages.is_empty() {
             return Err(bad_input("stages: a run needs at least one stage"));
         }
@@ -295,6 +339,26 @@ impl RunConfig {
                 return Err(bad_input(format!(
                     "stages.{name}: steps and batch_size must be at least 1"
                 )));
+            }
+            let beta = self.guidance(stage).beta;
+            if !(beta.is_finite() && beta >= 0.0) {
+                let name = &stage.name;
+                return Err(bad_input(format!(
+                    "stages.{name}.beta: must be 0 or a positive number"
+                )));
+            }
+            if stage.texts == StageTexts::Descriptions {
+                let name = &stage.name;
+                if beta > 0.0 {
+                    return Err(bad_input(format!(
+                        "stages.{name}: descriptions have no sentiment; set its beta to 0"
+                    )));
+                }
+                if stage.input == StageInput::Utterances {
+                    return Err(bad_input(format!(
+                        "stages.{name}: descriptions are paired with frames; use peak or clip"
+                    )));
+                }
             }
             let steps_per_epoch = self.steps_per_epoch(stage);
             stage
@@ -309,6 +373,14 @@ impl RunConfig {
             ));
         }
         Ok(())
+    }
+
+    /// The contrastive loss of a stage.
+    pub fn guidance(&self, stage: &Stage) -> SentimentGuidance {
+        SentimentGuidance {
+            beta: stage.beta.unwrap_or(self.loss.beta),
+            ..self.loss
+        }
     }
 
     /// Steps of all stages.

@@ -17,6 +17,10 @@ const DRAWN_VALIDATION: usize = 210;
 /// Validation faces or scenes of faces: more, for real faces are harder to tell apart.
 const FACE_VALIDATION: usize = 700;
 
+/// While learning from scenes of any number of faces, every so many are one face that fills the
+/// frame.
+const ALONE_EVERY: u64 = 4;
+
 /// One split of a run's corpus, read once; streams over it differ in how many figures they show.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -63,18 +67,32 @@ impl Source {
                 seed,
                 sampling,
                 augmentation,
+                part,
+                clear_utterances,
                 ..
-            } => Ok(Self::Faces {
-                config: FaceConfig {
-                    size,
-                    frames,
-                    seed: *seed,
-                    sampling: *sampling,
-                    augmentation: *augmentation,
-                    ..FaceConfig::default()
-                },
-                data: Arc::new(FaceSplit::open(root, split).or_bad_input("corpus")?),
-            }),
+            } => {
+                let data = FaceSplit::open(root, split).or_bad_input("corpus")?;
+                // Only training faces are shared out; what is measured on stays whole.
+                let data = match split {
+                    Split::Train if *clear_utterances => data
+                        .with_clear_utterances()
+                        .with_part(*part)
+                        .or_bad_input("corpus")?,
+                    Split::Train => data.with_part(*part).or_bad_input("corpus")?,
+                    Split::Validation | Split::Test => data,
+                };
+                Ok(Self::Faces {
+                    config: FaceConfig {
+                        size,
+                        frames,
+                        seed: *seed,
+                        sampling: *sampling,
+                        augmentation: *augmentation,
+                        ..FaceConfig::default()
+                    },
+                    data: Arc::new(data),
+                })
+            }
         }
     }
 
@@ -99,10 +117,12 @@ impl Source {
                     FigureCount::Multi => (FaceView::Scenes, 2),
                     FigureCount::Mixed => (FaceView::Scenes, 1),
                 };
+                let learning = data.split() == Split::Train && figures == FigureCount::Mixed;
                 let config = FaceConfig {
                     view,
                     min_faces,
                     max_faces: MAX_FACES,
+                    alone_every: if learning { ALONE_EVERY } else { 0 },
                     ..config.clone()
                 };
                 let corpus = FaceCorpus::new(config, Arc::clone(data)).or_bad_input("corpus")?;

@@ -6,6 +6,7 @@ mod config;
 mod corpus;
 mod run;
 mod step;
+mod text_start;
 mod validation;
 
 use std::path::PathBuf;
@@ -13,9 +14,10 @@ use std::path::PathBuf;
 use emotionclip::config::{Preset, SubjectEncoding, TemporalFusion};
 use emotionclip::loss::KlDirection;
 
-pub use config::{RunConfig, TowerMode};
-pub use corpus::drawn;
-pub use run::{Outcome, Run, interrupt_flag};
+pub use config::{CorpusConfig, RunConfig, Stage, StageInput, StageTexts, TowerMode, Towers};
+pub use corpus::{Source, corpus_labels, drawn};
+pub use run::{CONFIG, MODEL, Outcome, Run, interrupt_flag};
+pub use text_start::TextStart;
 pub use validation::{accuracy, argmax, classify, embed_corpus, emotion_labels, rows_of_seven};
 
 use crate::context::Context;
@@ -59,6 +61,9 @@ pub struct Overrides {
     /// Seed of parameters, data order and dropout
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Folder of a corpus of real faces, in place of the one that the configuration names
+    #[arg(long, value_name = "DIR")]
+    pub corpus: Option<PathBuf>,
     /// Model file to start from
     #[arg(long, value_name = "FILE")]
     pub start_from: Option<PathBuf>,
@@ -98,6 +103,15 @@ impl Overrides {
         if let Some(seed) = self.seed {
             config.seed = seed;
             *config.corpus.seed_mut() = seed;
+        }
+        if let Some(folder) = &self.corpus {
+            let CorpusConfig::Faces { root, .. } = &mut config.corpus else {
+                return Err(bad_input(
+                    "--corpus: the configuration trains on the embedded corpus, which has no \
+                     folder; give a --config with `corpus.kind = \"faces\"`",
+                ));
+            };
+            root.clone_from(folder);
         }
         if let Some(start_from) = &self.start_from {
             config.start_from = Some(start_from.clone());
@@ -171,7 +185,7 @@ fn parse_direction(text: &str) -> Result<KlDirection, String> {
 /// Bad input, or a run that failed; the newest good checkpoint stays.
 pub fn run(args: &PretrainArgs, context: &Context) -> anyhow::Result<()> {
     let mut config = if args.resume {
-        RunConfig::read(&args.run.join(run::CONFIG))?
+        RunConfig::read(&args.run.join(CONFIG))?
     } else if let Some(path) = &args.config {
         RunConfig::read(path)?
     } else if let Some(preset) = args.release {

@@ -1,8 +1,8 @@
 //! The training loop.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -21,17 +21,19 @@ use serde_json::json;
 
 use super::batch::{BatchMaker, Prefetcher};
 use super::checkpoint::{CheckpointFolder, RunState, load};
-use super::config::{RunConfig, Stage, StageInput, TowerMode};
+use super::config::{RunConfig, Stage, StageInput, StageTexts, TowerMode};
 use super::corpus::{Source, corpus_labels};
 use super::step::{diagnose, scheduled_rates, train_step};
-use super::validation::{accuracy, classify, classify_frames};
+use super::text_start::{self, TextStart};
+use super::validation::{accuracy, classify, classify_frames, described};
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
 
 /// The run's resolved configuration, in its folder.
 pub const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
-const MODEL: &str = "model.safetensors";
+/// The trained model, in the run's folder.
+pub const MODEL: &str = "model.safetensors";
 /// A loss this many times that of guessing is no training any more.
 const EXPLODED: f64 = 8.0;
 
@@ -59,7 +61,8 @@ pub struct Outcome {
     pub steps: usize,
     /// Loss of the last step.
     pub final_loss: f64,
-    /// Zero-shot accuracy on the validation scenes with label texts.
+    /// Zero-shot accuracy on the validation scenes with label texts; after a last stage of
+    /// descriptions, the share of scenes that find theirs among fifty.
     pub validation_accuracy: f64,
     /// Seconds of training.
     pub train_seconds: f64,
@@ -324,11 +327,16 @@ impl Run {
         }
     }
 
-    /// Accuracy of what the stage trains: clips, or single frames before there are clips.
+    /// Accuracy of what the stage trains: clips, or single frames before there are clips. Where the
+    /// texts are descriptions, the share of scenes that find theirs.
     fn validate(&self, source: &Source, stage: &Stage) -> anyhow::Result<f64> {
         let pretrained = self.inference();
         let texts = corpus_labels(&self.config.corpus)?;
         let (corpus, count) = source.validation(stage.figures)?;
+        if stage.texts == StageTexts::Descriptions {
+            let moving = stage.input == StageInput::Clip;
+            return described(&pretrained, corpus.as_ref(), count, moving);
+        }
         let readings = match stage.input {
             StageInput::Clip => classify(&pretrained, texts, corpus.as_ref(), count, |_| {})?,
             StageInput::Utterances | StageInput::Peak => {
@@ -364,6 +372,12 @@ fn fresh(config: &RunConfig, device: &Device) -> anyhow::Result<Pretrained> {
     let model = config.model.init_seeded(config.seed, device)?;
     let preprocess = default_preprocess(&config.model);
     let Some(path) = &config.start_from else {
+        if config.text_start == TextStart::Random {
+            return Ok(Pretrained::new(model, preprocess)?);
+        }
+        let mut tensors = to_state_dict(&model)?;
+        text_start::from_classifier(&mut tensors, device)?;
+        let model = load_state_dict(model, &tensors, Completeness::Whole)?;
         return Ok(Pretrained::new(model, preprocess)?);
     };
     let bytes = std::fs::read(path).or_bad_input(path.display())?;
@@ -413,19 +427,23 @@ fn locate(stages: &[Stage], step: usize) -> (&Stage, usize) {
     (&stages[stages.len() - 1], remaining)
 }
 
-/// Set by the first Ctrl-C; the second ends the process at once.
+/// Set by the first Ctrl-C; the second ends the process at once. One for the whole process: a
+/// command may train several models.
 pub fn interrupt_flag() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let in_handler = Arc::clone(&flag);
-    let installed = ctrlc::set_handler(move || {
-        if in_handler.swap(true, Ordering::SeqCst) {
-            std::process::abort();
+    static FLAG: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let in_handler = Arc::clone(&flag);
+        let installed = ctrlc::set_handler(move || {
+            if in_handler.swap(true, Ordering::SeqCst) {
+                std::process::abort();
+            }
+        });
+        if let Err(error) = installed {
+            tracing::debug!("Ctrl-C will not save first: {error}");
         }
+        flag
     });
-    if let Err(error) = installed {
-        tracing::debug!("Ctrl-C will not save first: {error}");
-    }
-    flag
+    Arc::clone(&FLAG)
 }
 
 fn show(

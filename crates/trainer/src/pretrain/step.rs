@@ -185,7 +185,7 @@ pub fn train_step(
             model.temporal.forward(seen.features.clone().reshape(clips))
         }
     };
-    let loss = config.loss.loss(
+    let loss = config.guidance(stage).loss(
         l2_normalize(video),
         l2_normalize(texts.features.clone()),
         model.similarity_scale(),

@@ -1,5 +1,7 @@
 //! Zero-shot accuracy on a corpus of pairs, during and after training.
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, TensorData};
 use emotionclip::model::l2_normalize;
 use emotionclip::preprocess::Crops;
@@ -89,30 +91,70 @@ pub fn classify_frames(
     count: usize,
 ) -> anyhow::Result<Vec<(Emotion, [f32; 7])>> {
     let labels = emotion_labels(pretrained, texts)?;
-    let device = pretrained.device();
     let mut readings = Vec::with_capacity(count);
     for start in (0..count).step_by(BATCH) {
         let end = count.min(start + BATCH);
-        let (mut frames, mut masks, mut size) = (Vec::new(), Vec::new(), 0);
-        for index in start..end {
-            let sample = corpus.peak_pair(index as u64);
-            let prepared = pretrained.preprocess.clip(&sample.clip, &Crops::Centre)?;
-            frames.extend_from_slice(&prepared.frames);
-            masks.extend_from_slice(&prepared.masks);
-            size = prepared.size;
-        }
-        let embeddings = l2_normalize(pretrained.model.encode_frames(
-            Tensor::from_data(
-                TensorData::new(frames, [end - start, 3, size, size]),
-                &device,
-            ),
-            Tensor::from_data(TensorData::new(masks, [end - start, size, size]), &device),
-        ));
+        let embeddings = embed_peaks(pretrained, corpus, start..end)?;
         let scores = rows_of_seven(labels.similarities(embeddings))?;
         let truth = (start..end).map(|index| corpus.emotion(index as u64));
         readings.extend(truth.zip(scores));
     }
     Ok(readings)
+}
+
+/// Unit embeddings of single frames, without the temporal encoder.
+fn embed_peaks(
+    pretrained: &Pretrained,
+    corpus: &dyn PairedCorpus,
+    range: Range<usize>,
+) -> anyhow::Result<Tensor<2>> {
+    let device = pretrained.device();
+    let (mut frames, mut masks, mut size) = (Vec::new(), Vec::new(), 0);
+    let count = range.len();
+    for index in range {
+        let sample = corpus.peak_pair(index as u64);
+        let prepared = pretrained.preprocess.clip(&sample.clip, &Crops::Centre)?;
+        frames.extend_from_slice(&prepared.frames);
+        masks.extend_from_slice(&prepared.masks);
+        size = prepared.size;
+    }
+    Ok(l2_normalize(pretrained.model.encode_frames(
+        Tensor::from_data(TensorData::new(frames, [count, 3, size, size]), &device),
+        Tensor::from_data(TensorData::new(masks, [count, size, size]), &device),
+    )))
+}
+
+/// Share of the scenes `0..count` whose own description is the nearest among those of some fifty
+/// scenes: what a stage that trains on descriptions can be judged by. With `moving` clips are
+/// compared, else single frames.
+pub fn described(
+    pretrained: &Pretrained,
+    corpus: &dyn PairedCorpus,
+    count: usize,
+    moving: bool,
+) -> anyhow::Result<f64> {
+    let mut right = 0;
+    for start in (0..count).step_by(BATCH) {
+        let range = start..count.min(start + BATCH);
+        let texts: Vec<String> = range
+            .clone()
+            .map(|index| corpus.description(index as u64, moving))
+            .collect();
+        let embeddings = if moving {
+            let clips: Vec<Clip> = range.map(|index| corpus.pair(index as u64).clip).collect();
+            pretrained.embed_clips(&clips)?
+        } else {
+            embed_peaks(pretrained, corpus, range)?
+        };
+        let scores = embeddings.matmul(pretrained.embed_texts(&texts).transpose());
+        let nearest: Vec<i64> = scores.argmax(1).try_into_vec_as::<i64>()?;
+        let nearest = nearest.iter().map(|index| usize::try_from(*index).ok());
+        right += nearest
+            .zip(0..)
+            .filter(|(nearest, own)| *nearest == Some(*own))
+            .count();
+    }
+    Ok(right as f64 / count.max(1) as f64)
 }
 
 /// Share of right answers.

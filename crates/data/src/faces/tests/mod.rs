@@ -1,6 +1,7 @@
 //! What the corpus promises, checked on a miniature of the real sources.
 
 mod building;
+mod descriptions;
 mod independence;
 mod pictures;
 mod sampling;

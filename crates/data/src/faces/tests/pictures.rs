@@ -59,6 +59,24 @@ fn the_mask_is_the_subjects_box_in_every_frame() {
 }
 
 #[test]
+fn masks_on_the_subject_are_the_samples_and_those_on_others_are_elsewhere() {
+    let corpus = corpus(Split::Test, FaceConfig::evaluation(64, 4, 4));
+    for index in 0..10 {
+        let scene = corpus.scene(index);
+        let clip = corpus.sample(index).clip;
+        for (number, face) in scene.faces().iter().enumerate() {
+            let masks = corpus.masks_on(face);
+            assert_eq!(masks == clip.masks, number == scene.subject_index());
+            // Where the face stands in the middle of the clip, its mask is on.
+            let [left, top, right, bottom] = face.placement.bounds();
+            let middle = [(left + right) / 2.0, (top + bottom) / 2.0];
+            let [x, y] = middle.map(|place| (place * 64.0) as u32);
+            assert_eq!(masks[2].get_pixel(x, y)[0], 255, "{index}");
+        }
+    }
+}
+
+#[test]
 fn another_subject_changes_the_picture_under_the_mask() {
     let corpus = corpus(Split::Test, FaceConfig::evaluation(64, 1, 3));
     let (mut inside, mut outside) = (0.0, 0.0);

@@ -274,3 +274,23 @@ fn the_config_is_read_from_toml_and_refuses_unknown_keys() {
     assert!(toml::from_str::<FaceConfig>("colour = 48").is_err());
     assert!(toml::from_str::<FaceConfig>("[augmentation]\nblur = 1.0").is_err());
 }
+
+#[test]
+fn every_so_many_scenes_a_face_fills_the_frame() {
+    let config = FaceConfig {
+        alone_every: 4,
+        min_faces: 2,
+        ..scenes(3)
+    };
+    let corpus = corpus(Split::Train, config);
+    for index in 0..12 {
+        let scene = corpus.scene(index);
+        let alone = index % 4 == 3;
+        assert_eq!(scene.faces().len() == 1, alone, "scene {index}");
+        let whole_mask = |pair: &Pair| {
+            let mask = &pair.clip.masks[0];
+            mask.pixels().all(|pixel| pixel.0[0] == u8::MAX)
+        };
+        assert_eq!(whole_mask(&corpus.pair(index)), alone, "scene {index}");
+    }
+}

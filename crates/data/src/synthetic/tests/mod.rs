@@ -1,5 +1,6 @@
 //! What the corpus promises, checked on samples.
 
+mod descriptions;
 pub(crate) mod independence;
 mod pictures;
 mod sampling;

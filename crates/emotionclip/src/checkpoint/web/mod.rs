@@ -7,7 +7,7 @@
 mod manifest;
 mod quantize;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -167,6 +167,29 @@ pub fn import(
     manifest_json: &[u8],
     files: &BTreeMap<String, Bytes>,
 ) -> Result<StateDict, CheckpointError> {
+    let manifest = read_manifest(manifest_json)?;
+    for name in manifest.files.keys() {
+        if let Some(content) = files.get(name) {
+            check_file(&manifest, name, content)?;
+        }
+    }
+    let shards: BTreeSet<&String> = manifest.tensors.values().map(|entry| &entry.file).collect();
+    let mut state = StateDict::new();
+    for name in shards {
+        let content = files
+            .get(name)
+            .filter(|_| manifest.files.contains_key(name));
+        let content = content.ok_or_else(|| fault(format!("`{name}` is missing")))?;
+        state.append(&mut decode_shard(&manifest, name, content)?);
+    }
+    Ok(state)
+}
+
+/// Reads `model.json`.
+///
+/// # Errors
+/// [`CheckpointError::Bundle`] when it is not a manifest, or one of another version.
+pub fn read_manifest(manifest_json: &[u8]) -> Result<Manifest, CheckpointError> {
     let manifest: Manifest = serde_json::from_slice(manifest_json)
         .map_err(|error| fault(format!("{MANIFEST_NAME} is not a manifest: {error}")))?;
     if manifest.format != FORMAT || manifest.version != VERSION {
@@ -176,37 +199,56 @@ pub fn import(
             manifest.format, manifest.version
         )));
     }
-    for (name, expected) in &manifest.files {
-        if let Some(content) = files.get(name)
-            && (content.len() as u64 != expected.bytes || sha256(content) != expected.sha256)
-        {
-            return Err(fault(format!(
-                "`{name}` is not the file that {MANIFEST_NAME} describes; fetch it again"
-            )));
-        }
-    }
+    Ok(manifest)
+}
 
-    let mut shards: BTreeMap<&str, StateDict> = BTreeMap::new();
+/// Checks a file of the bundle against its length and SHA-256.
+///
+/// # Errors
+/// [`CheckpointError::Bundle`] when the manifest does not know it or describes another.
+pub fn check_file(manifest: &Manifest, name: &str, content: &[u8]) -> Result<(), CheckpointError> {
+    let expected = manifest
+        .files
+        .get(name)
+        .ok_or_else(|| fault(format!("`{name}` is not listed in {MANIFEST_NAME}")))?;
+    if content.len() as u64 != expected.bytes || sha256(content) != expected.sha256 {
+        return Err(fault(format!(
+            "`{name}` is not the file that {MANIFEST_NAME} describes; fetch it again"
+        )));
+    }
+    Ok(())
+}
+
+/// Reads the tensors of one shard, floats as f32: for a page that can't hold all of them at once.
+///
+/// # Errors
+/// [`CheckpointError::Bundle`] when the shard is not what the manifest says.
+pub fn import_shard(
+    manifest: &Manifest,
+    name: &str,
+    content: &Bytes,
+) -> Result<StateDict, CheckpointError> {
+    check_file(manifest, name, content)?;
+    decode_shard(manifest, name, content)
+}
+
+fn decode_shard(
+    manifest: &Manifest,
+    name: &str,
+    content: &Bytes,
+) -> Result<StateDict, CheckpointError> {
+    let shard = safetensors::read(content).map_err(|error| error.in_file(name))?;
     let mut state = StateDict::new();
-    for (name, entry) in &manifest.tensors {
-        if !shards.contains_key(entry.file.as_str()) {
-            let content = files
-                .get(&entry.file)
-                .filter(|_| manifest.files.contains_key(&entry.file));
-            let content = content.ok_or_else(|| fault(format!("`{}` is missing", entry.file)))?;
-            let shard = safetensors::read(content).map_err(|error| error.in_file(&entry.file))?;
-            shards.insert(&entry.file, shard);
+    for (key, entry) in &manifest.tensors {
+        if entry.file != name {
+            continue;
         }
-        let tensor = shards
-            .get(entry.file.as_str())
-            .and_then(|shard| decode(name, entry, shard));
-        let tensor = tensor.ok_or_else(|| {
+        let tensor = decode(key, entry, &shard).ok_or_else(|| {
             fault(format!(
-                "tensor `{name}` in `{}` is not as {MANIFEST_NAME} says",
-                entry.file
+                "tensor `{key}` in `{name}` is not as {MANIFEST_NAME} says"
             ))
         })?;
-        state.insert(name.clone(), tensor);
+        state.insert(key.clone(), tensor);
     }
     Ok(state)
 }

@@ -1,23 +1,20 @@
-//! A training's checkpoint: one file, so a rename replaces all of it or nothing.
+//! A training's checkpoint.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context as _;
 use burn::tensor::Device;
-use emotionclip::checkpoint::{self, StateDict, write_safetensors};
 use emotionclip::optim::KeyedOptimizer;
-use emotionclip::parameters::{Completeness, Keyed, load_state_dict, to_state_dict};
+use emotionclip::parameters::{Keyed, to_state_dict};
 use serde::{Deserialize, Serialize};
 
-use crate::context::write_atomically;
-use crate::failure::{OrBadInput as _, bad_input};
-use crate::inputs::files::{read_file, safetensors_metadata};
-use crate::models::named;
+use crate::models::CheckpointKind;
 
 const MODEL: &str = "model/";
 const OPTIMIZER: &str = "optimizer/";
-const STATE: &str = "emoclip_run";
+const KIND: CheckpointKind = CheckpointKind {
+    key: "emoclip_run",
+    name: "an EmoCLIP run",
+};
 
 /// What a training must know besides tensors. Order, windows and variations follow from the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,24 +40,11 @@ pub fn save<M: Keyed>(
     model: &M,
     optimizer: &KeyedOptimizer,
 ) -> anyhow::Result<()> {
-    let mut tensors = StateDict::new();
-    for (prefix, part) in [
+    let parts = [
         (MODEL, to_state_dict(model)?),
         (OPTIMIZER, optimizer.state()?),
-    ] {
-        for (key, tensor) in part {
-            tensors.insert(format!("{prefix}{key}"), tensor);
-        }
-    }
-    let state_json = serde_json::to_string(state).context("writing the run's state as JSON")?;
-    let metadata = BTreeMap::from([(STATE.to_owned(), state_json)]);
-    write_atomically(path, &write_safetensors(&tensors, &metadata)).with_context(|| {
-        format!(
-            "the checkpoint of step {} could not be written; free some space and use --resume (the \
-             earlier one is untouched)",
-            state.step
-        )
-    })
+    ];
+    KIND.save(path, state.step, state, parts)
 }
 
 /// Reads a checkpoint into a model of the same architecture and its optimizer.
@@ -73,27 +57,8 @@ pub fn load<M: Keyed>(
     optimizer: &mut KeyedOptimizer,
     device: &Device,
 ) -> anyhow::Result<(M, RunState)> {
-    let name = path.display().to_string();
-    let bytes = read_file(path)?;
-    let metadata = safetensors_metadata(&bytes);
-    let tensors =
-        checkpoint::read(bytes, &name).map_err(|error| bad_input(named(&name, &error)))?;
-    let state = metadata
-        .get(STATE)
-        .ok_or_else(|| bad_input(format!("{name}: no checkpoint of an EmoCLIP run")))?;
-    let state: RunState = serde_json::from_str(state).or_bad_input(&name)?;
-    let part = |prefix: &str| -> StateDict {
-        let tensors = tensors.iter();
-        tensors
-            .filter_map(|(key, tensor)| {
-                Some((key.strip_prefix(prefix)?.to_owned(), tensor.clone()))
-            })
-            .collect()
-    };
-    let model = load_state_dict(model, &part(MODEL), Completeness::Whole)
-        .map_err(|error| bad_input(named(&name, &error)))?;
-    optimizer
-        .load_state(&part(OPTIMIZER), device)
-        .map_err(|error| bad_input(named(&name, &error)))?;
-    Ok((model, state))
+    let file = KIND.read::<RunState>(path)?;
+    let model = file.model(MODEL, model)?;
+    file.optimizer(OPTIMIZER, optimizer, device)?;
+    Ok((model, file.state))
 }

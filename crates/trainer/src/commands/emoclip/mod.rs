@@ -1,13 +1,14 @@
 //! `emoclip`: EmoCLIP on the benchmarks of dynamic facial expression recognition.
 
 mod checkpoint;
-mod clips;
+pub(super) mod clips;
 mod dataset;
 mod downstream;
 mod models;
 mod output;
 mod prototypes;
 mod recipe;
+mod run_folder;
 mod scores;
 mod train;
 mod training;

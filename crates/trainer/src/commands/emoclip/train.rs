@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context as _;
 use burn::module::Module as _;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use clap::ValueEnum;
@@ -27,13 +26,12 @@ use super::models;
 use super::output::{folded_text, left_out_text, write_report};
 use super::prototypes::{ClassTexts, predict};
 use super::recipe::{Recipe, RecipeArgs};
+use super::run_folder::{read_config, refuse_existing, write_config};
 use super::training::Training;
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput as _, bad_input};
-use crate::inputs::files::{one_line, read_text};
 use crate::pretrain::interrupt_flag;
 
-const CONFIG: &str = "config.toml";
 const MODEL: &str = "model.safetensors";
 const PREDICTIONS: &str = "predictions.json";
 const REPORT: &str = "report.html";
@@ -238,47 +236,6 @@ impl TrainConfig {
         }
         Ok(())
     }
-}
-
-/// A run's configuration in its folder.
-///
-/// # Errors
-/// Bad input for a file that isn't there or is none.
-pub fn read_config<T: serde::de::DeserializeOwned>(run: &Path) -> anyhow::Result<T> {
-    let path = run.join(CONFIG);
-    if !path.exists() {
-        return Err(bad_input(format!(
-            "{}: there is no run to resume; name its folder with --run or leave --resume out",
-            run.display()
-        )));
-    }
-    let name = path.display();
-    toml::from_str(&read_text(&path)?)
-        .map_err(|error| bad_input(format!("{name}: {}", one_line(error.message()))))
-}
-
-/// Makes the folder of a new run impossible to overwrite by mistake.
-///
-/// # Errors
-/// Bad input if there is a run already.
-pub fn refuse_existing(run: &Path) -> anyhow::Result<()> {
-    if run.join(CONFIG).exists() {
-        return Err(bad_input(format!(
-            "{}: there is a run already; continue it with --resume or name another --run",
-            run.display()
-        )));
-    }
-    Ok(())
-}
-
-/// Writes a run's configuration and gives it as text.
-///
-/// # Errors
-/// If the disk refuses.
-pub fn write_config<T: Serialize>(run: &Path, config: &T) -> anyhow::Result<String> {
-    let text = toml::to_string(config).context("writing the configuration as TOML")?;
-    write_atomically(&run.join(CONFIG), text.as_bytes())?;
-    Ok(text)
 }
 
 /// Runs the command.

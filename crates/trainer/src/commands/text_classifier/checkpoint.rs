@@ -1,29 +1,25 @@
-//! A run's checkpoint: one file, so a rename replaces all of it or nothing.
+//! A run's checkpoint.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context as _;
 use burn::tensor::Device;
-use emotionclip::checkpoint::{self, StateDict, write_safetensors};
 use emotionclip::optim::KeyedOptimizer;
-use emotionclip::parameters::{Completeness, load_state_dict, to_state_dict};
+use emotionclip::parameters::to_state_dict;
 use emotionclip::text_classifier::TextClassifier;
 use serde::{Deserialize, Serialize};
 
 use super::average::Average;
-use crate::context::write_atomically;
-use crate::failure::{OrBadInput, bad_input};
-use crate::inputs::files::{read_file, safetensors_metadata};
-use crate::models::named;
+use crate::models::CheckpointKind;
 
 /// What stands before the keys of the trained parameters, of their means and of the moments.
 const MODEL: &str = "model/";
 const AVERAGE: &str = "average/";
 const MOMENTS: &str = "optimizer/";
 
-/// Metadata key of the state.
-const STATE: &str = "emotionclip_text_classifier_run";
+const KIND: CheckpointKind = CheckpointKind {
+    key: "emotionclip_text_classifier_run",
+    name: "a text classifier's run",
+};
 
 /// What a run must know besides tensors. Data order and dropout follow from the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,26 +53,12 @@ pub struct Trained {
 /// # Errors
 /// If the disk refuses; an earlier checkpoint stays as it is.
 pub fn save(path: &Path, state: &RunState, trained: &Trained) -> anyhow::Result<()> {
-    let mut tensors = StateDict::new();
-    for (prefix, part) in [
+    let parts = [
         (MODEL, to_state_dict(&trained.model)?),
         (AVERAGE, to_state_dict(&trained.average.model)?),
         (MOMENTS, trained.optimizer.state()?),
-    ] {
-        tensors.extend(
-            part.into_iter()
-                .map(|(key, tensor)| (format!("{prefix}{key}"), tensor)),
-        );
-    }
-    let json = serde_json::to_string(state).context("writing the run's state as JSON")?;
-    let metadata = BTreeMap::from([(STATE.to_owned(), json)]);
-    write_atomically(path, &write_safetensors(&tensors, &metadata)).with_context(|| {
-        format!(
-            "the checkpoint of step {} could not be written; free some space and use --resume (the \
-             earlier one is untouched)",
-            state.step
-        )
-    })
+    ];
+    KIND.save(path, state.step, state, parts)
 }
 
 /// Reads a checkpoint into what is trained, which is of the same architecture.
@@ -84,31 +66,9 @@ pub fn save(path: &Path, state: &RunState, trained: &Trained) -> anyhow::Result<
 /// # Errors
 /// Bad input if the file is damaged or of another run.
 pub fn load(path: &Path, trained: &mut Trained, device: &Device) -> anyhow::Result<RunState> {
-    let name = path.display().to_string();
-    let bytes = read_file(path)?;
-    let metadata = safetensors_metadata(&bytes);
-    let tensors = checkpoint::read(bytes, &name).map_err(|error| bad_input(error.to_string()))?;
-    let state = metadata
-        .get(STATE)
-        .ok_or_else(|| bad_input(format!("{name}: no checkpoint of a text classifier's run")))?;
-    let state: RunState = serde_json::from_str(state).or_bad_input(&name)?;
-    let part = |prefix: &str| -> StateDict {
-        tensors
-            .iter()
-            .filter_map(|(key, tensor)| {
-                Some((key.strip_prefix(prefix)?.to_owned(), tensor.clone()))
-            })
-            .collect()
-    };
-    let read = |model: &TextClassifier, prefix| {
-        load_state_dict(model.clone(), &part(prefix), Completeness::Whole)
-            .map_err(|error| bad_input(named(&name, &error)))
-    };
-    trained.model = read(&trained.model, MODEL)?;
-    trained.average.model = read(&trained.average.model, AVERAGE)?;
-    trained
-        .optimizer
-        .load_state(&part(MOMENTS), device)
-        .map_err(|error| bad_input(named(&name, &error)))?;
-    Ok(state)
+    let file = KIND.read::<RunState>(path)?;
+    trained.model = file.model(MODEL, trained.model.clone())?;
+    trained.average.model = file.model(AVERAGE, trained.average.model.clone())?;
+    file.optimizer(MOMENTS, &mut trained.optimizer, device)?;
+    Ok(file.state)
 }

@@ -16,10 +16,9 @@ use super::{ClassifierArgs, EvaluateArgs, ScoreArgs, read_part};
 use crate::context::{Context, write_atomically};
 use crate::failure::bad_input;
 use crate::inputs::files::{read_file, read_text};
-use crate::models::named;
+use crate::models::{builtin, named};
 
 /// The classifier that comes with the program, trained on GoEmotions by this program.
-const BUILT_IN: &[u8] = include_bytes!("../../../assets/text-classifier.safetensors");
 
 /// Texts scored between two signs of progress.
 const CHUNK: usize = 1024;
@@ -36,7 +35,7 @@ impl ClassifierArgs {
         match &self.model {
             Some(path) => parse(read_file(path)?.into(), path.display().to_string(), device),
             None => parse(
-                Bytes::from_static(BUILT_IN),
+                Bytes::from_static(builtin::TEXT_CLASSIFIER),
                 "built-in text classifier".to_owned(),
                 device,
             ),

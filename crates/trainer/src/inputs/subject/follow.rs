@@ -6,6 +6,7 @@ use emotionclip::detector::{
     Bounds, Face, Growth, Track, Tracker, TrackerConfig, rank_by_prominence,
 };
 use emotionclip::preprocess::SubjectBox;
+use image::RgbImage;
 use serde::Serialize;
 
 use crate::failure::bad_input;
@@ -27,6 +28,28 @@ pub struct Person {
     /// Head and shoulders, cut at the picture's edges; none if wholly outside.
     #[serde(skip)]
     pub subject: Option<SubjectBox>,
+}
+
+impl Person {
+    /// The face cut out of the frame.
+    pub fn close_up(&self, frame: &RgbImage) -> Option<RgbImage> {
+        self.face.close_up(frame)
+    }
+
+    /// What of a frame of `[width, height]` pixels [`close_up`](Self::close_up) shows; none if
+    /// nothing of it.
+    pub fn close_up_outline(&self, frame: [u32; 2]) -> Option<SubjectBox> {
+        let [left, top, side] = self.face.close_up_square();
+        let [right, bottom] = frame.map(|length| length as f32);
+        let outline = SubjectBox {
+            x1: left.max(0.0),
+            y1: top.max(0.0),
+            x2: (left + side).min(right),
+            y2: (top + side).min(bottom),
+            score: Some(self.score),
+        };
+        (outline.x1 < outline.x2 && outline.y1 < outline.y2).then_some(outline)
+    }
 }
 
 /// Picks the subject of one stream among the faces found, and follows it.

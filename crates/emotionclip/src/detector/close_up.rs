@@ -1,0 +1,104 @@
+//! A face cut out of its picture as data sets of faces show it.
+
+use image::RgbImage;
+
+use super::face::Bounds;
+
+/// Side of the square over the longer side of the face's box. The detector's boxes in 59 training
+/// pictures of FER2013, drawn with a fixed seed, are 0.88 of the picture wide and 0.86 high (medians;
+/// the middle half of the left edges lies between 0.03 and 0.12).
+const SIDE: f32 = 1.15;
+/// How far the middle of the square lies above the box's, over the square's side: there the middle of
+/// a box lies at 0.58 of the height.
+const RAISE: f32 = 0.08;
+
+impl Bounds {
+    /// The square `[left, top, side]` in pixels that shows the face the way FER2013 shows faces: from
+    /// the forehead to the chin and from ear to ear. It may reach beyond the picture.
+    pub fn close_up_square(&self) -> [f32; 3] {
+        let [width, height] = self.size();
+        let [x, y] = self.centre();
+        let side = SIDE * width.max(height);
+        [x - side / 2.0, y - RAISE * side - side / 2.0, side]
+    }
+
+    /// The face cut out of a picture, for models that learned from faces that fill the frame; what
+    /// lies beyond the picture's edges is its outermost pixels. `None` when the face has no area, or
+    /// lies wholly outside.
+    pub fn close_up(&self, picture: &RgbImage) -> Option<RgbImage> {
+        let (width, height) = picture.dimensions();
+        let [left, top, side] = self.close_up_square();
+        let meets = left < width as f32
+            && top < height as f32
+            && left + side > 0.0
+            && top + side > 0.0
+            && side >= 1.0;
+        // A face much larger than its picture is none; this also bounds the memory.
+        let longest = width.max(height) as f32;
+        if !meets || side > 4.0 * longest {
+            return None;
+        }
+        let pixel = |start: f32, offset: u32, length: u32| {
+            let position = start.round() as i64 + i64::from(offset);
+            position.clamp(0, i64::from(length) - 1) as u32
+        };
+        let side = (side.round() as u32).max(1);
+        Some(RgbImage::from_fn(side, side, |x, y| {
+            *picture.get_pixel(pixel(left, x, width), pixel(top, y, height))
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    fn face(x1: f32, y1: f32, x2: f32, y2: f32) -> Bounds {
+        Bounds { x1, y1, x2, y2 }
+    }
+
+    /// Every pixel holds its own place.
+    fn places(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 0]))
+    }
+
+    #[test]
+    fn the_square_is_placed_as_in_the_data_set() {
+        // A box of 100 pixels: 115 wide, 7.5 to the left, and 7.5 + 0.08 * 115 = 16.7 above.
+        let [left, top, side] = face(50.0, 60.0, 150.0, 160.0).close_up_square();
+        assert!((side - 115.0).abs() < 1e-3);
+        assert!((left - 42.5).abs() < 1e-3);
+        assert!((top - 43.3).abs() < 1e-3);
+    }
+
+    #[test]
+    fn pixels_are_those_of_the_square_and_beyond_the_edge_the_outermost() {
+        let cut = face(50.0, 60.0, 150.0, 160.0)
+            .close_up(&places(200, 200))
+            .unwrap();
+        assert_eq!(cut.dimensions(), (115, 115));
+        // 42.5 rounds away from zero.
+        assert_eq!(cut.get_pixel(0, 0).0, [43, 43, 0]);
+        assert_eq!(cut.get_pixel(114, 114).0, [157, 157, 0]);
+
+        let cut = face(-5.0, 0.0, 15.0, 20.0)
+            .close_up(&places(30, 30))
+            .unwrap();
+        assert_eq!(cut.get_pixel(0, 0).0, [0, 0, 0]);
+        assert_eq!(cut.get_pixel(0, 22).0, [0, 19, 0]);
+    }
+
+    #[test]
+    fn a_face_without_area_or_outside_has_no_close_up() {
+        let picture = places(30, 30);
+        assert!(face(10.0, 10.0, 10.0, 10.0).close_up(&picture).is_none());
+        assert!(face(100.0, 10.0, 120.0, 30.0).close_up(&picture).is_none());
+        assert!(
+            face(-900.0, -900.0, 900.0, 900.0)
+                .close_up(&picture)
+                .is_none()
+        );
+    }
+}

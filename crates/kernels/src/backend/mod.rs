@@ -1,0 +1,331 @@
+//! The kernels as operations of burn's back ends.
+//!
+//! Only f32 tensors on devices that compile WGSL come here; the functions at the end are called by
+//! [`Kernels`](crate::Kernels), which stands for such a device.
+
+mod autodiff;
+mod cube;
+mod launch;
+
+pub(crate) use launch::Adapter;
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
+use burn::tensor::Tensor;
+
+use crate::plan::{AttentionPlan, LinearPlan, MaskKind, Patches, Weights};
+use crate::{Activation, AttentionMask, HalfWeights, Kernels};
+
+/// LayerNorm over rows, as an argument.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNormPlan {
+    kernels: Kernels,
+    epsilon: f64,
+}
+
+/// Coverage of patches, as an argument.
+#[derive(Clone, Copy, Debug)]
+pub struct CoveragePlan {
+    kernels: Kernels,
+    patch: usize,
+}
+
+/// What one call of each kernel or group of kernels computes.
+///
+/// Operands that a plan has no use for are any tensor of the device and are not read.
+#[backend_extension(Autodiff, Cube, Fusion: cfg(feature = "fusion"))]
+pub trait KernelBackend: Backend {
+    /// Attention with one softmax: output `[B, N, W]` and statistics `[B, heads, N, 2]`.
+    #[fusion(meta = shapes::attention)]
+    fn attend(
+        qkv: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        plan: AttentionPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The gradient of `qkv`.
+    #[fusion(meta = shapes::attention_backward)]
+    fn attend_backward(
+        qkv: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mixed: FloatTensor<Self>,
+        stats: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        plan: AttentionPlan,
+    ) -> FloatTensor<Self>;
+
+    /// Attention whose weights a gate splits over the values and `through`: as [`Self::attend`].
+    #[fusion(meta = shapes::mix)]
+    fn mix(
+        qkv: FloatTensor<Self>,
+        through: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        plan: AttentionPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The gradients of `qkv`, `through` and `gate`.
+    #[fusion(meta = shapes::mix_backward)]
+    fn mix_backward(
+        qkv: FloatTensor<Self>,
+        through: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        mixed: FloatTensor<Self>,
+        stats: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        plan: AttentionPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// `act(x W + b) + residual` `[M, N]`, and where the plan saves it the activation's input.
+    #[fusion(meta = shapes::project)]
+    fn project(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        plan: LinearPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// As [`Self::project`] with packed halves; has no gradient.
+    #[fusion(meta = shapes::project_half)]
+    fn project_half(
+        x: FloatTensor<Self>,
+        weight: IntTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        plan: LinearPlan,
+    ) -> FloatTensor<Self>;
+
+    /// LayerNorm `[M, W]`, and the rows' means and inverse deviations `[M, 2]`.
+    #[fusion(meta = shapes::layer_norm)]
+    fn normalise(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        plan: LayerNormPlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Coverage `[B, m]` of masks `[B, S, S]`.
+    #[fusion(meta = shapes::coverage)]
+    fn cover(masks: FloatTensor<Self>, plan: CoveragePlan) -> FloatTensor<Self>;
+}
+
+/// Output shapes, known before a kernel runs.
+#[cfg(feature = "fusion")]
+mod shapes {
+    use burn::backend::fusion::custom::TensorSpec as Spec;
+    use burn::tensor::Shape;
+
+    use super::{AttentionPlan, CoveragePlan, LayerNormPlan, LinearPlan};
+
+    fn spec<const D: usize>(like: &Spec, shape: [usize; D]) -> Spec {
+        Spec::new(Shape::from(shape), like.dtype)
+    }
+
+    pub(super) fn attention(qkv: &Spec, _: &Spec, plan: &AttentionPlan) -> (Spec, Spec) {
+        let (batch, tokens) = (qkv.shape[0], qkv.shape[1]);
+        (
+            spec(qkv, [batch, tokens, plan.heads * plan.head_width]),
+            spec(qkv, [batch, plan.heads, tokens, 2]),
+        )
+    }
+
+    pub(super) fn attention_backward(
+        qkv: &Spec,
+        _: &Spec,
+        _: &Spec,
+        _: &Spec,
+        _: &Spec,
+        _: &AttentionPlan,
+    ) -> Spec {
+        qkv.clone()
+    }
+
+    pub(super) fn mix(qkv: &Spec, _: &Spec, _: &Spec, plan: &AttentionPlan) -> (Spec, Spec) {
+        attention(qkv, qkv, plan)
+    }
+
+    pub(super) fn mix_backward(
+        qkv: &Spec,
+        through: &Spec,
+        gate: &Spec,
+        _: &Spec,
+        _: &Spec,
+        _: &Spec,
+        _: &AttentionPlan,
+    ) -> (Spec, Spec, Spec) {
+        (qkv.clone(), through.clone(), gate.clone())
+    }
+
+    pub(super) fn project(
+        x: &Spec,
+        _: &Spec,
+        _: &Spec,
+        _: &Spec,
+        plan: &LinearPlan,
+    ) -> (Spec, Spec) {
+        let saved = if plan.save {
+            [plan.rows, plan.width]
+        } else {
+            [1, 1]
+        };
+        (spec(x, [plan.rows, plan.width]), spec(x, saved))
+    }
+
+    pub(super) fn project_half(x: &Spec, _: &Spec, _: &Spec, _: &Spec, plan: &LinearPlan) -> Spec {
+        spec(x, [plan.rows, plan.width])
+    }
+
+    pub(super) fn layer_norm(x: &Spec, _: &Spec, _: &Spec, _: &LayerNormPlan) -> (Spec, Spec) {
+        (x.clone(), spec(x, [x.shape[0], 2]))
+    }
+
+    pub(super) fn coverage(masks: &Spec, plan: &CoveragePlan) -> Spec {
+        let grid = masks.shape[1] / plan.patch;
+        spec(masks, [masks.shape[0], grid * grid])
+    }
+}
+
+/// Whether operations on the tensor are recorded for a backward pass.
+pub(crate) fn tracks_gradients<const D: usize>(tensor: &Tensor<D>) -> bool {
+    matches!(tensor.device().as_dispatch(), DispatchDevice::Autodiff(_))
+}
+
+pub(crate) fn masked_attention(
+    kernels: Kernels,
+    qkv: Tensor<3>,
+    heads: usize,
+    mask: AttentionMask,
+) -> Tensor<3> {
+    let head_width = qkv.dims()[2] / (3 * heads);
+    let plan = |mask, mix| AttentionPlan {
+        kernels,
+        heads,
+        head_width,
+        mask,
+        mix,
+    };
+    let attend = |bias: Option<Tensor<2>>, mask| {
+        let qkv = qkv.clone().into_dispatch();
+        let bias = bias.map_or_else(|| qkv.clone(), Tensor::into_dispatch);
+        Tensor::from_dispatch(Dispatch::attend(qkv, bias, plan(mask, false)).0)
+    };
+    match mask {
+        AttentionMask::None => attend(None, MaskKind::None),
+        AttentionMask::Causal => attend(None, MaskKind::Causal),
+        AttentionMask::KeyBias(bias) => attend(Some(bias), MaskKind::KeyBias),
+        AttentionMask::Subject { outside, gate } => {
+            let through: Tensor<3> = attend(Some(outside), MaskKind::Subject);
+            let (mixed, _) = Dispatch::mix(
+                qkv.clone().into_dispatch(),
+                through.into_dispatch(),
+                gate.into_dispatch(),
+                plan(MaskKind::None, true),
+            );
+            Tensor::from_dispatch(mixed)
+        }
+    }
+}
+
+pub(crate) fn linear(
+    kernels: Kernels,
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    residual: Option<Tensor<2>>,
+    activation: Activation,
+) -> Tensor<2> {
+    let plan = LinearPlan {
+        kernels,
+        rows: x.dims()[0],
+        depth: x.dims()[1],
+        width: weight.dims()[1],
+        activation,
+        weights: Weights::Plain,
+        x_columns: false,
+        patches: None,
+        bias: bias.is_some(),
+        residual: residual.is_some(),
+        save: false,
+    };
+    let x = x.into_dispatch();
+    let bias = bias.map_or_else(|| x.clone(), Tensor::into_dispatch);
+    let residual = residual.map_or_else(|| x.clone(), Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::project(x, weight.into_dispatch(), bias, residual, plan).0)
+}
+
+pub(crate) fn linear_half(
+    kernels: Kernels,
+    x: Tensor<2>,
+    weight: &HalfWeights,
+    bias: Option<Tensor<1>>,
+    residual: Option<Tensor<2>>,
+    activation: Activation,
+) -> Tensor<2> {
+    let plan = LinearPlan {
+        kernels,
+        rows: x.dims()[0],
+        depth: x.dims()[1],
+        width: weight.dims()[1],
+        activation,
+        weights: Weights::Half,
+        x_columns: false,
+        patches: None,
+        bias: bias.is_some(),
+        residual: residual.is_some(),
+        save: false,
+    };
+    let x = x.into_dispatch();
+    let bias = bias.map_or_else(|| x.clone(), Tensor::into_dispatch);
+    let residual = residual.map_or_else(|| x.clone(), Tensor::into_dispatch);
+    let packed = weight.packed().into_dispatch();
+    Tensor::from_dispatch(Dispatch::project_half(x, packed, bias, residual, plan))
+}
+
+pub(crate) fn patch_embedding(kernels: Kernels, images: Tensor<4>, weight: Tensor<4>) -> Tensor<3> {
+    let [count, channels, side, _] = images.dims();
+    let [width, _, patch, _] = weight.dims();
+    let grid = side / patch;
+    let depth = channels * patch * patch;
+    let plan = LinearPlan {
+        kernels,
+        rows: count * grid * grid,
+        depth,
+        width,
+        activation: Activation::None,
+        weights: Weights::Transposed,
+        x_columns: false,
+        patches: Some(Patches {
+            channels,
+            side,
+            patch,
+        }),
+        bias: false,
+        residual: false,
+        save: false,
+    };
+    let images = images.into_dispatch();
+    let weight = weight.reshape([width, depth]).into_dispatch();
+    let (rows, _) = Dispatch::project(images.clone(), weight, images.clone(), images, plan);
+    Tensor::<2>::from_dispatch(rows).reshape([count, grid * grid, width])
+}
+
+pub(crate) fn layer_norm(
+    kernels: Kernels,
+    x: Tensor<2>,
+    gain: Tensor<1>,
+    bias: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<2> {
+    let (normed, _) = Dispatch::normalise(
+        x.into_dispatch(),
+        gain.into_dispatch(),
+        bias.into_dispatch(),
+        LayerNormPlan { kernels, epsilon },
+    );
+    Tensor::from_dispatch(normed)
+}
+
+pub(crate) fn patch_coverage(kernels: Kernels, masks: Tensor<3>, patch: usize) -> Tensor<2> {
+    let plan = CoveragePlan { kernels, patch };
+    Tensor::from_dispatch(Dispatch::cover(masks.into_dispatch(), plan))
+}

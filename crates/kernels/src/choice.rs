@@ -1,0 +1,141 @@
+//! Which devices get the kernels, and with which tile sizes: decided here and nowhere else.
+
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use burn::tensor::Device;
+
+/// What a tile set is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TileSet {
+    /// Graphics drivers that run on the processor: few threads that own much, no barriers.
+    Software,
+    /// Graphics processors: workgroups of 64 to 128 threads, tiles in workgroup memory.
+    Gpu,
+    /// Anything that compiles WGSL: small register tiles, next to no workgroup memory.
+    Plain,
+}
+
+/// What a user may ask for, by [`Kernels::choose`] or the environment variable
+/// `EMOTIONCLIP_KERNELS`: `auto`, `software`, `gpu`, `plain` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// By the adapter's limits and kind.
+    Auto,
+    /// One tile set on every device that compiles WGSL.
+    Forced(TileSet),
+    /// No kernels: tensor operations everywhere.
+    Off,
+}
+
+/// A word that is no [`Choice`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' names no kernels; use auto, software, gpu, plain or off")]
+pub struct UnknownChoice(String);
+
+impl FromStr for Choice {
+    type Err = UnknownChoice;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "software" => Ok(Self::Forced(TileSet::Software)),
+            "gpu" => Ok(Self::Forced(TileSet::Gpu)),
+            "plain" => Ok(Self::Forced(TileSet::Plain)),
+            "off" => Ok(Self::Off),
+            _ => Err(UnknownChoice(text.to_owned())),
+        }
+    }
+}
+
+/// The kernels of a device: tile set and variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kernels {
+    /// The tile set.
+    pub tiles: TileSet,
+    /// Whether f16 weights are read as such (WGSL's `f16`) and not unpacked from words. Set where
+    /// the adapter has `shader-f16`, unless `EMOTIONCLIP_KERNELS_HALF=unpack`.
+    pub native_half: bool,
+    /// Fills every output with NaN before its kernel runs, so that an element left out is seen. For
+    /// tests.
+    pub poison: bool,
+}
+
+/// The choice of [`Kernels::choose`]; 0 is "nobody chose".
+static CHOSEN: AtomicU8 = AtomicU8::new(0);
+
+impl Kernels {
+    /// Overrides the environment variable for this process; a page has no environment.
+    pub fn choose(choice: Choice) {
+        let code = match choice {
+            Choice::Auto => 1,
+            Choice::Off => 2,
+            Choice::Forced(TileSet::Software) => 3,
+            Choice::Forced(TileSet::Gpu) => 4,
+            Choice::Forced(TileSet::Plain) => 5,
+        };
+        CHOSEN.store(code, Ordering::Relaxed);
+    }
+
+    /// The kernels to use on `device`, if it compiles WGSL and they aren't switched off.
+    pub fn of(device: &Device) -> Option<Self> {
+        Self::with_choice(device, choice())
+    }
+
+    /// As [`of`](Self::of), for a given choice.
+    #[cfg(feature = "wgpu")]
+    pub fn with_choice(device: &Device, choice: Choice) -> Option<Self> {
+        let tiles = match choice {
+            Choice::Off => return None,
+            Choice::Auto => None,
+            Choice::Forced(tiles) => Some(tiles),
+        };
+        let adapter = crate::backend::Adapter::of(device)?;
+        let unpack = std::env::var("EMOTIONCLIP_KERNELS_HALF").is_ok_and(|value| value == "unpack");
+        Some(Self {
+            tiles: tiles.unwrap_or_else(|| adapter.tile_set()),
+            native_half: adapter.has_half && !unpack,
+            poison: false,
+        })
+    }
+
+    /// As [`of`](Self::of), for a given choice: a build without wgpu has no kernels.
+    #[cfg(not(feature = "wgpu"))]
+    pub fn with_choice(_: &Device, _: Choice) -> Option<Self> {
+        None
+    }
+}
+
+/// [`Kernels::choose`]'s, else the environment's; a word it doesn't know counts as `auto`.
+fn choice() -> Choice {
+    match CHOSEN.load(Ordering::Relaxed) {
+        1 => Choice::Auto,
+        2 => Choice::Off,
+        3 => Choice::Forced(TileSet::Software),
+        4 => Choice::Forced(TileSet::Gpu),
+        5 => Choice::Forced(TileSet::Plain),
+        _ => std::env::var("EMOTIONCLIP_KERNELS")
+            .ok()
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(Choice::Auto),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_parse_and_others_are_named() {
+        assert_eq!("plain".parse(), Ok(Choice::Forced(TileSet::Plain)));
+        assert_eq!("off".parse(), Ok(Choice::Off));
+        let error = "fast".parse::<Choice>().unwrap_err().to_string();
+        assert!(error.contains("'fast'"), "{error}");
+    }
+
+    #[test]
+    fn the_cpu_engine_has_no_kernels() {
+        let forced = Choice::Forced(TileSet::Plain);
+        assert_eq!(Kernels::with_choice(&Device::flex(), forced), None);
+    }
+}

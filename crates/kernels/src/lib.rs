@@ -1,0 +1,38 @@
+//! Masked attention and the linear layers around it as hand-written WGSL, with gradients.
+//!
+//! Every operation is first a function of plain tensor calls in [`reference`]: that is its
+//! definition, what runs on devices that don't compile WGSL, and what the kernels are tested
+//! against. [`Kernels::of`] says whether a device has the kernels and with which tile sizes;
+//! the functions here ask it and take one way or the other.
+//!
+//! | operation | function |
+//! |---|---|
+//! | attention: plain, key bias, causal, or SAAM's two streams | [`masked_attention`] |
+//! | `act(x W + b) + residual` | [`linear`], [`linear_half`] for f16 weights |
+//! | patch embedding | [`patch_embedding`] |
+//! | LayerNorm | [`layer_norm`] |
+//! | a mask's coverage of patches | [`patch_coverage`] |
+//!
+//! Without the feature `wgpu` no device has kernels. The feature `fusion` must be set exactly where
+//! burn's own is: it says which of burn's types a WGSL device computes with.
+//!
+//! The shaders lie in `shaders/`; `docs/kernels.md` describes them.
+
+mod attention;
+#[cfg(feature = "wgpu")]
+mod backend;
+mod choice;
+mod half_weights;
+mod layers;
+#[cfg(feature = "wgpu")]
+mod plan;
+pub mod reference;
+#[cfg(feature = "wgpu")]
+mod shader;
+#[cfg(feature = "wgpu")]
+mod template;
+
+pub use attention::{AttentionMask, masked_attention};
+pub use choice::{Choice, Kernels, TileSet};
+pub use half_weights::{HalfWeights, HalfWeightsError};
+pub use layers::{Activation, layer_norm, linear, linear_half, patch_coverage, patch_embedding};

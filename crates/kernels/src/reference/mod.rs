@@ -1,0 +1,12 @@
+//! The operations in plain tensor calls: their definition on every device.
+
+mod attention;
+mod layers;
+
+pub use attention::masked_attention;
+pub use layers::{layer_norm, linear, patch_coverage, patch_embedding};
+
+#[cfg(feature = "wgpu")]
+pub(crate) use attention::check_attention;
+#[cfg(feature = "wgpu")]
+pub(crate) use layers::{check_coverage, check_linear, check_patches};

@@ -1,0 +1,264 @@
+//! The one recipe that all variants are trained by, and how the weights come about that they start
+//! from.
+
+use std::path::PathBuf;
+
+use emotionclip::config::SubjectEncoding;
+use emotionclip::optim::Schedule;
+use emotionclip_data::faces::FacePart;
+use emotionclip_data::synthetic::FigureCount;
+
+use super::options::CorpusKind;
+use super::variants::Variant;
+use crate::pretrain::{CorpusConfig, RunConfig, Stage, StageInput, StageTexts, Towers};
+
+/// Scenes for learning from descriptions come from the seed of the variants' scenes plus this.
+const DISJOINT_SEED: u64 = 1 << 32;
+
+/// Steps of learning from descriptions at a budget of 1: frames, then clips.
+const DESCRIBED_FRAMES: usize = 400;
+const DESCRIBED_CLIPS: usize = 60;
+
+/// Pairs a step of learning from descriptions.
+const DESCRIBED_BATCH: usize = 32;
+
+fn stage(
+    name: &str,
+    input: StageInput,
+    figures: FigureCount,
+    batch_size: usize,
+    steps: usize,
+    (rate_factor, final_fraction): (f64, f64),
+) -> Stage {
+    Stage {
+        name: name.to_owned(),
+        input,
+        texts: StageTexts::Utterances,
+        figures,
+        freeze_text: false,
+        beta: None,
+        batch_size,
+        steps,
+        rate_factor,
+        schedule: Schedule::Cosine {
+            warmup_steps: steps / 20,
+            final_fraction,
+        },
+    }
+}
+
+/// The built-in recipe at `nano` size: words, single figures or faces, several of them, clips.
+///
+/// It must carry variants with β = 0, where texts of the same emotion count as negatives and the
+/// gradient is weak at first: texts and pictures that learn together from the start become
+/// constants (on drawn figures the loss stayed at ln 32 for 170 steps, and words alone on real
+/// utterances at ln 64 for 120). So the texts learn alone until they fall into groups, in all
+/// variants with the same guidance, for partners are chosen by sentiment there anyway; and they
+/// stay as they are while pictures find the groups. What a variant's β decides is the loss between
+/// pictures and texts, as in the paper. Real utterances take larger batches and more steps.
+pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
+    use FigureCount::{Mixed, Single};
+    use StageInput::{Clip, Peak, Utterances};
+    let mut config = RunConfig::nano();
+    config.corpus = corpus;
+    config.validate_every_steps = 0;
+    config.checkpoints.keep = 1;
+    config.checkpoints.every_minutes = 0.5;
+    let words = |batch_size, steps, rate_factor| Stage {
+        beta: Some(config.loss.beta),
+        ..stage(
+            "words",
+            Utterances,
+            Single,
+            batch_size,
+            steps,
+            (rate_factor, 0.1),
+        )
+    };
+    let alone = |name, steps| Stage {
+        freeze_text: true,
+        ..stage(name, Peak, Single, 32, steps, (1.0, 0.5))
+    };
+    config.stages = match kind {
+        CorpusKind::Synthetic => vec![
+            words(64, 250, 2.0),
+            alone("one figure", 500),
+            stage("figures", Peak, Mixed, 32, 1100, (1.0, 0.1)),
+            stage("clips", Clip, Mixed, 32, 60, (0.5, 0.1)),
+        ],
+        CorpusKind::Faces => vec![
+            words(128, 600, 4.0),
+            alone("one face", 1000),
+            stage("faces", Peak, Mixed, 32, 1000, (1.0, 0.1)),
+            stage("clips", Clip, Mixed, 32, 60, (0.5, 0.1)),
+        ],
+    };
+    config
+}
+
+/// The same recipe with every stage longer or shorter, so that the sum is rounded and not each; a
+/// stage keeps a step at least, and a warm-up its share.
+pub fn scaled(mut config: RunConfig, factor: f64) -> RunConfig {
+    let scale = |steps: usize| (steps as f64 * factor).round() as usize;
+    let (mut before, mut done) = (0, 0);
+    for stage in &mut config.stages {
+        before += stage.steps;
+        stage.steps = scale(before).saturating_sub(done).max(1);
+        done += stage.steps;
+        if let Schedule::Cosine { warmup_steps, .. } | Schedule::Release { warmup_steps, .. } =
+            &mut stage.schedule
+        {
+            *warmup_steps = scale(*warmup_steps);
+        }
+    }
+    config
+}
+
+/// Learning from descriptions, with which a seed begins: the recipe's model without any way to tell
+/// the subject (as the paper's CLIP has none), plain InfoNCE, scenes of another seed and, of real
+/// faces, other people.
+pub fn pretraining(recipe: &RunConfig, seed: u64, factor: f64) -> RunConfig {
+    let mut config = recipe.clone();
+    config.seed = seed;
+    *config.corpus.seed_mut() = seed + DISJOINT_SEED;
+    if let CorpusConfig::Faces { part, .. } = &mut config.corpus {
+        *part = FacePart::SetAside;
+    }
+    config.start_from = None;
+    config.towers = Towers::default();
+    config.loss.beta = 0.0;
+    config.model.vision.subject = SubjectEncoding::Vanilla;
+    let described = |name: &str, input, steps, course| Stage {
+        texts: StageTexts::Descriptions,
+        ..stage(
+            name,
+            input,
+            FigureCount::Mixed,
+            DESCRIBED_BATCH,
+            steps,
+            course,
+        )
+    };
+    config.stages = vec![
+        described(
+            "described frames",
+            StageInput::Peak,
+            DESCRIBED_FRAMES,
+            (1.0, 0.3),
+        ),
+        described(
+            "described clips",
+            StageInput::Clip,
+            DESCRIBED_CLIPS,
+            (0.5, 0.1),
+        ),
+    ];
+    scaled(config, factor)
+}
+
+/// One variant on one seed; `start` is the pretrained model.
+pub fn variant(
+    recipe: &RunConfig,
+    variant: &Variant,
+    seed: u64,
+    factor: f64,
+    start: PathBuf,
+) -> RunConfig {
+    let mut config = scaled(recipe.clone(), factor);
+    config.seed = seed;
+    *config.corpus.seed_mut() = seed;
+    config.start_from = variant.needs_pretraining().then_some(start);
+    variant.apply(&mut config);
+    config
+}
+
+/// What decides a run's result: everything but where its start lies and when it is saved.
+pub fn essence(mut config: RunConfig) -> RunConfig {
+    config.start_from = config.start_from.map(|_| PathBuf::new());
+    config.checkpoints = RunConfig::nano().checkpoints;
+    config.validate_every_steps = 0;
+    if let CorpusConfig::Faces { root, .. } = &mut config.corpus {
+        *root = PathBuf::new();
+    }
+    config
+}
+
+/// Frames that a run encodes, forwards and backwards, a measure of how long it takes; a text takes
+/// about a third of a frame's time at the sizes of `nano`.
+pub fn cost(config: &RunConfig) -> f64 {
+    let stages = config.stages.iter().map(|stage| {
+        let frames = match stage.input {
+            StageInput::Utterances => 0.4,
+            StageInput::Peak => 1.3,
+            StageInput::Clip => config.model.temporal.frames as f64 + 0.3,
+        };
+        frames * (stage.steps * stage.batch_size) as f64
+    });
+    stages.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::options::Budget;
+    use super::*;
+
+    fn recipe() -> RunConfig {
+        let kind = CorpusKind::Faces;
+        built_in(kind, kind.config(Some(Path::new("corpus"))).unwrap())
+    }
+
+    #[test]
+    fn built_in_recipes_are_valid_before_and_after() {
+        let drawn = CorpusKind::Synthetic;
+        for recipe in [recipe(), built_in(drawn, drawn.config(None).unwrap())] {
+            recipe.validate().unwrap();
+            for factor in [0.001, 1.0, 3.0] {
+                scaled(recipe.clone(), factor).validate().unwrap();
+                pretraining(&recipe, 3, factor).validate().unwrap();
+            }
+            // It must come back from its file as it was.
+            let text = recipe.to_toml().unwrap();
+            assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), recipe);
+        }
+    }
+
+    #[test]
+    fn pretraining_shares_neither_scenes_nor_faces_with_the_variants() {
+        let mut recipe = recipe();
+        *recipe.corpus.seed_mut() = 3;
+        let mut first = pretraining(&recipe, 3, 1.0).corpus;
+        assert_ne!(first.seed_mut(), recipe.corpus.seed_mut());
+        let part = |corpus: &CorpusConfig| match corpus {
+            CorpusConfig::Faces { part, .. } => *part,
+            CorpusConfig::Synthetic { .. } => FacePart::All,
+        };
+        assert_eq!(part(&first), FacePart::SetAside);
+        assert_eq!(part(&recipe.corpus), FacePart::Rest);
+    }
+
+    #[test]
+    fn a_budget_is_a_factor_or_steps() {
+        assert_eq!("0.5".parse(), Ok(Budget::Factor(0.5)));
+        assert_eq!("800steps".parse(), Ok(Budget::Steps(800)));
+        for wrong in ["0", "-1", "nan", "0steps", "steps", "ten"] {
+            assert!(wrong.parse::<Budget>().is_err(), "{wrong}");
+        }
+        let recipe = recipe();
+        let factor = Budget::Steps(395).factor(&recipe);
+        assert_eq!(scaled(recipe, factor).total_steps(), 395);
+    }
+
+    #[test]
+    fn where_a_run_lies_does_not_decide_its_result() {
+        let mut moved = recipe();
+        moved.checkpoints.every_steps = 3;
+        if let CorpusConfig::Faces { root, .. } = &mut moved.corpus {
+            *root = PathBuf::from("elsewhere");
+        }
+        assert_eq!(essence(moved.clone()), essence(recipe()));
+        moved.seed += 1;
+        assert_ne!(essence(moved), essence(recipe()));
+    }
+}

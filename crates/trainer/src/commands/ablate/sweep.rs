@@ -1,0 +1,265 @@
+//! All runs of a sweep in order, with the time that is left.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use emotionclip_data::synthetic::Split;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::measure::{Bench, Interrupted};
+use super::plan::Plan;
+use super::recipe::{self, cost};
+use super::run::{Measured, Trained, Unit};
+use super::variants::Variant;
+use crate::context::Context;
+use crate::failure::{BadInput, bad_input};
+use crate::pretrain::{RunConfig, interrupt_flag};
+
+/// A frame that is only encoded, in units of one that is trained on too.
+const MEASURED_FRAME: f64 = 0.35;
+
+/// A sweep: what is trained on which seeds and measured how.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// Folder of everything.
+    pub out: PathBuf,
+    /// The recipe of all variants at a budget of 1.
+    pub recipe: RunConfig,
+    /// Factor on its steps.
+    pub factor: f64,
+    /// The variants.
+    pub plan: Plan,
+    /// Seeds.
+    pub seeds: Vec<u64>,
+    /// The split measured on.
+    pub split: Split,
+    /// Scenes measured on, and training scenes of the probe.
+    pub counts: [usize; 2],
+}
+
+/// A variant's run and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The variant's place in the plan.
+    pub variant: usize,
+    /// Seed.
+    pub seed: u64,
+    /// What training gave.
+    pub trained: Trained,
+    /// What was measured.
+    pub measured: Measured,
+}
+
+/// What a sweep has so far.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// Finished runs, by seed and variant.
+    pub runs: Vec<Finished>,
+    /// Learning from descriptions: seed and what it gave.
+    pub pretrained: Vec<(u64, Trained)>,
+}
+
+impl Sweep {
+    /// Learning from descriptions on a seed.
+    pub fn pretraining(&self, seed: u64) -> Unit {
+        Unit {
+            name: format!("pretraining, seed {seed}"),
+            folder: self.out.join("pretrained").join(seed.to_string()),
+            config: recipe::pretraining(&self.recipe, seed, self.factor),
+        }
+    }
+
+    /// A variant on a seed.
+    pub fn unit(&self, variant: usize, seed: u64) -> Unit {
+        let variant = &self.plan.variants[variant];
+        let start = self.pretraining(seed).model_path();
+        Unit {
+            name: format!("{}, seed {seed}", variant.slug),
+            folder: self.out.join(&variant.slug).join(seed.to_string()),
+            config: recipe::variant(&self.recipe, variant, seed, self.factor, start),
+        }
+    }
+
+    /// Runs of the whole sweep.
+    pub fn planned(&self) -> usize {
+        self.seeds.len() * self.plan.variants.len()
+    }
+
+    /// Seeds and variants in the order they are run: a seed's report is whole before the next one
+    /// begins.
+    fn order(&self) -> impl Iterator<Item = (u64, usize)> + '_ {
+        let variants = 0..self.plan.variants.len();
+        let seeds = self.seeds.iter();
+        seeds.flat_map(move |seed| variants.clone().map(move |variant| (*seed, variant)))
+    }
+
+    /// What is finished on disk.
+    ///
+    /// # Errors
+    ///
+    /// Bad input if the folder holds runs of other settings, or damaged results.
+    pub fn results(&self) -> anyhow::Result<Results> {
+        let mut results = Results::default();
+        for seed in &self.seeds {
+            let unit = self.pretraining(*seed);
+            unit.check()?;
+            results
+                .pretrained
+                .extend(unit.trained()?.map(|trained| (*seed, trained)));
+        }
+        for (seed, variant) in self.order() {
+            let unit = self.unit(variant, seed);
+            unit.check()?;
+            let measured = unit.measured(self.split, self.counts)?;
+            if let (Some(trained), Some(measured)) = (unit.trained()?, measured) {
+                results.runs.push(Finished {
+                    variant,
+                    seed,
+                    trained,
+                    measured,
+                });
+            }
+        }
+        Ok(results)
+    }
+
+    /// Runs what isn't finished; `after` is called with all results whenever one is added.
+    ///
+    /// # Errors
+    ///
+    /// A run that failed or was interrupted, named.
+    pub fn run(
+        &self,
+        bench: &dyn Fn() -> anyhow::Result<Bench>,
+        context: &Context,
+        after: &mut dyn FnMut(&Results, &Bench) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Results> {
+        let interrupted = interrupt_flag();
+        let mut results = self.results()?;
+        let bench = bench()?;
+        let bar = self.bar(context);
+        let total = self.planned();
+        for (seed, variant) in self.order() {
+            let is_done = |run: &Finished| (run.seed, run.variant) == (seed, variant);
+            if results.runs.iter().any(is_done) {
+                continue;
+            }
+            let unit = self.unit(variant, seed);
+            let left = self.time_left(&results);
+            let left = left.map_or_else(
+                || "time unknown".to_owned(),
+                |seconds| format!("about {} left", rough_duration(seconds)),
+            );
+            let message = format!("{} of {total} runs, {left}", results.runs.len());
+            bar.set_position(results.runs.len() as u64);
+            bar.set_message(message.clone());
+            context.say(|| tracing::info!("{message}; now {}", unit.name));
+            let run = self.one(&unit, (seed, variant), &bench, (context, &interrupted));
+            let (pretrained, run) = run.map_err(|error| explain(error, &unit.name))?;
+            if let Some(pretrained) = pretrained
+                && !results.pretrained.iter().any(|(known, _)| *known == seed)
+            {
+                results.pretrained.push((seed, pretrained));
+            }
+            results.runs.push(run);
+            after(&results, &bench)?;
+        }
+        bar.finish_and_clear();
+        after(&results, &bench)?;
+        Ok(results)
+    }
+
+    /// One variant on one seed, after the seed's pretraining if it needs it.
+    fn one(
+        &self,
+        unit: &Unit,
+        (seed, variant): (u64, usize),
+        bench: &Bench,
+        (context, interrupted): (&Context, &AtomicBool),
+    ) -> anyhow::Result<(Option<Trained>, Finished)> {
+        let is_trained = unit.trained()?.is_some();
+        let needs_start = self.plan.variants[variant].needs_pretraining() && !is_trained;
+        let pretrained = needs_start
+            .then(|| self.pretraining(seed).train(context, interrupted))
+            .transpose()?;
+        let trained = unit.train(context, interrupted)?;
+        let what = (self.split, self.counts);
+        let measured = unit.measure(&trained, bench, what, context, interrupted)?;
+        let run = Finished {
+            variant,
+            seed,
+            trained,
+            measured,
+        };
+        Ok((pretrained, run))
+    }
+
+    /// Seconds that the rest will take at the speed of what is finished; nothing before that.
+    fn time_left(&self, results: &Results) -> Option<f64> {
+        let mut done = (0.0, 0.0);
+        for run in &results.runs {
+            done.0 += self.cost(run.variant, run.seed);
+            done.1 += run.trained.seconds + run.measured.seconds;
+        }
+        for (seed, trained) in &results.pretrained {
+            done.0 += cost(&self.pretraining(*seed).config);
+            done.1 += trained.seconds;
+        }
+        let speed = (done.0 > 0.0).then(|| done.1 / done.0)?;
+        Some(speed * (self.total_cost() - done.0).max(0.0))
+    }
+
+    fn cost(&self, variant: usize, seed: u64) -> f64 {
+        let config = self.unit(variant, seed).config;
+        let [scenes, probe_scenes] = self.counts;
+        let clips = (2 * scenes + probe_scenes) as f64;
+        cost(&config) + MEASURED_FRAME * clips * config.model.temporal.frames as f64
+    }
+
+    fn total_cost(&self) -> f64 {
+        let runs: f64 = self
+            .order()
+            .map(|(seed, variant)| self.cost(variant, seed))
+            .sum();
+        let needs = |variant: &Variant| variant.needs_pretraining();
+        if !self.plan.variants.iter().any(needs) {
+            return runs;
+        }
+        let seeds = self.seeds.iter();
+        runs + seeds
+            .map(|seed| cost(&self.pretraining(*seed).config))
+            .sum::<f64>()
+    }
+
+    fn bar(&self, context: &Context) -> ProgressBar {
+        let bar = context.progress(self.planned() as u64, "sweep");
+        if let Ok(style) = ProgressStyle::with_template("{prefix:>12} {bar:32} {msg}") {
+            bar.set_style(style);
+        }
+        bar
+    }
+}
+
+/// Says which run an error belongs to, and how to go on.
+fn explain(error: anyhow::Error, unit: &str) -> anyhow::Error {
+    if error.is::<Interrupted>() {
+        return anyhow::anyhow!(
+            "{unit}: interrupted; what was done is saved, the same command goes on from there"
+        );
+    }
+    if error.is::<BadInput>() {
+        return bad_input(format!("{unit}: {error:#}"));
+    }
+    error.context(unit.to_owned())
+}
+
+/// Seconds to the minute.
+pub fn rough_duration(seconds: f64) -> String {
+    // The cast saturates.
+    let minutes = (seconds / 60.0).ceil() as u64;
+    match minutes {
+        0 | 1 => "1 min".to_owned(),
+        2..120 => format!("{minutes} min"),
+        _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
+    }
+}

@@ -1,0 +1,155 @@
+//! Building the page into a folder that any static host can serve.
+//!
+//! `trunk` does the same from `Trunk.toml`, for those who have it; this way needs only cargo and the
+//! wasm-bindgen program, which is installed by itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::tools::{self, Tool};
+use crate::workspace::Workspace;
+use crate::{process, wasm};
+
+/// The cargo profile of the page; see the workspace's manifest.
+const PROFILE: &str = "web";
+
+/// What lies in `web/` beside the page itself, copied as it is.
+const FILES: [&str; 4] = ["style.css", "icon.svg", "manifest.webmanifest", "sw.js"];
+const FOLDERS: [&str; 3] = ["js", "models", "clips"];
+
+/// The library's name as cargo writes it.
+const LIBRARY: &str = "emotionclip_web";
+/// The module's name as the page's worker imports it, which is what trunk calls it.
+const MODULE: &str = "emotionclip-web";
+
+/// Builds the page and returns its folder.
+pub fn build(workspace: &Workspace) -> Result<PathBuf> {
+    for tool in [Tool::WasmStd, Tool::WasmBindgen] {
+        tool.set_up(workspace)
+            .with_context(|| format!("setting up the {}", tool.name()))?;
+    }
+    let module = compile(workspace)?;
+    let dist = workspace.root.join("dist");
+    if dist.exists() {
+        fs::remove_dir_all(&dist).with_context(|| format!("{}: can't remove", dist.display()))?;
+    }
+    bind(workspace, &module, &dist)?;
+    copy_page(&workspace.root.join("web"), &dist)?;
+    println!("  the page is in {}", dist.display());
+    Ok(dist)
+}
+
+/// Compiles the crate for the browser and returns the module.
+fn compile(workspace: &Workspace) -> Result<PathBuf> {
+    let toolchain = wasm::find_toolchain(workspace).context("no wasm32 standard library")?;
+    let target_dir = wasm::target_dir(workspace)?;
+    let mut command = workspace.cargo("build");
+    command
+        .args(["-p", "emotionclip-web", "--lib", "--profile", PROFILE])
+        .args(["--target", wasm::TARGET, "--target-dir"])
+        .arg(&target_dir);
+    toolchain.apply(workspace, &mut command)?;
+    process::run(&mut command)?;
+    Ok(target_dir
+        .join(wasm::TARGET)
+        .join(PROFILE)
+        .join(format!("{LIBRARY}.wasm")))
+}
+
+/// Makes the JavaScript beside the module.
+fn bind(workspace: &Workspace, module: &Path, dist: &Path) -> Result<()> {
+    let program = tools::find_wasm_bindgen(workspace).context("wasm-bindgen is not installed")?;
+    let mut command = workspace.command(program);
+    command.args([
+        "--target",
+        "web",
+        "--no-typescript",
+        "--remove-name-section",
+    ]);
+    command.args([
+        "--remove-producers-section",
+        "--out-name",
+        MODULE,
+        "--out-dir",
+    ]);
+    process::run(command.arg(dist).arg(module))
+}
+
+fn copy_page(web: &Path, dist: &Path) -> Result<()> {
+    let page = web.join("index.html");
+    let text =
+        fs::read_to_string(&page).with_context(|| format!("{}: can't read", page.display()))?;
+    fs::write(dist.join("index.html"), without_trunk(&text))?;
+    for file in FILES {
+        fs::copy(web.join(file), dist.join(file)).with_context(|| format!("web/{file}"))?;
+    }
+    for folder in FOLDERS {
+        copy_folder(&web.join(folder), &dist.join(folder))?;
+    }
+    Ok(())
+}
+
+/// The page without the lines that only trunk reads.
+fn without_trunk(page: &str) -> String {
+    let kept = page.lines().filter(|line| !line.contains("data-trunk"));
+    kept.fold(String::new(), |text, line| text + line + "\n")
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("{}: can't create", to.display()))?;
+    let entries = fs::read_dir(from).with_context(|| format!("{}: can't list", from.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_folder(&source, &target)?;
+        } else {
+            fs::copy(&source, &target)
+                .with_context(|| format!("{}: can't copy", source.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Remakes the bundles in `web/models` from the model files that its index names.
+pub fn run_web_models(workspace: &Workspace) -> Result<()> {
+    process::run(
+        workspace
+            .cargo("run")
+            .args(["-p", "emotionclip-web", "--example", "pack", "--"])
+            .arg(&workspace.root),
+    )?;
+    let index = workspace.root.join("web").join("models").join("index.json");
+    ensure!(index.is_file(), "{}: no such file", index.display());
+    println!("`git status` shows whether a bundle changed");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_in_the_web_folder_is_copied_and_trunk_copies_the_same() {
+        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web");
+        let page = fs::read_to_string(web.join("index.html")).unwrap();
+        for entry in fs::read_dir(&web).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let known = FILES.contains(&&*name) || FOLDERS.contains(&&*name);
+            assert!(known || name == "index.html", "{name} is not copied");
+            let line = format!("href=\"{name}\">");
+            assert!(
+                name == "index.html" || page.contains(&line),
+                "{name} is unknown to trunk"
+            );
+        }
+    }
+
+    #[test]
+    fn the_page_keeps_no_trace_of_trunk() {
+        let page = "<head>\n<link data-trunk rel=\"rust\">\n<title>a</title>\n</head>\n";
+        assert_eq!(without_trunk(page), "<head>\n<title>a</title>\n</head>\n");
+    }
+}

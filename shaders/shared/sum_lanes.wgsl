@@ -1,0 +1,22 @@
+    // Sums x over the lanes of a row: each lane adds up some of the values, then all read all.
+    // Every element is written before it is read, so the memory needs no other initialisation.
+    //# if MANY_LANES
+    {
+        let mine = (local * LANES + lane) * VALUES;
+        //# repeat t VALUES
+        partial[mine + {{t}}u] = x[{{t}}];
+        //# end
+        workgroupBarrier();
+        for (var value = lane; value < VALUES; value += LANES) {
+            var sum = 0.0;
+            for (var other = 0u; other < LANES; other++) {
+                sum += partial[(local * LANES + other) * VALUES + value];
+            }
+            total[local * VALUES + value] = sum;
+        }
+        workgroupBarrier();
+        //# repeat t VALUES
+        x[{{t}}] = total[local * VALUES + {{t}}u];
+        //# end
+    }
+    //# end

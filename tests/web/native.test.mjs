@@ -1,0 +1,61 @@
+/** The page against `trainer` on the same pixels. */
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { after, before, test } from 'node:test';
+import { browse, cosine, open, out, pictureFile, repository, showPicture, trainer } from './harness.mjs';
+
+const model = repository('web/models/nano');
+let browser;
+before(async () => { browser = await browse({ webgpu: true }); });
+after(() => browser?.close());
+
+for (const device of ['cpu', 'webgpu']) {
+  test(`embedding and readings on ${device} are those of trainer`, async () => {
+    const page = await open(browser, { query: `?device=${device}` });
+    assert.equal(await page.getAttribute('html', 'data-ready'), device);
+    await page.click('[data-subject="whole"]');
+    const whole = await showPicture(page, pictureFile());
+    await page.click('[data-subject="auto"]');
+    await page.waitForFunction(() => globalThis.readings.at(-1).subject.kind === 'person');
+    const person = await page.evaluate(() => globalThis.readings.at(-1));
+    const embedded = trainer('embed', pictureFile(), '--model', model);
+    const expected = vector(embedded);
+    const agreement = cosine(whole.embedding, expected);
+    const predicted = trainer('predict', pictureFile(), '--model', model, '--subject', 'detect');
+    const readings = predicted.readings[0].probabilities;
+    const worst = Math.max(...readings.map((value, index) => Math.abs(value - person.probabilities[index])));
+    fs.appendFileSync(out('native.txt'), `${device}: cosine ${agreement}, largest difference of a reading ${worst}\n`);
+    assert.ok(agreement >= 0.9999, `${agreement}`);
+    assert.ok(worst < 1e-3, `${worst}`);
+    const [x1, , x2] = person.people[0].face;
+    const face = predicted.boxes[0].person.face;
+    assert.ok(Math.abs(x1 - face.x1) < 1 && Math.abs(x2 - face.x2) < 1, `${[x1, x2]} ${JSON.stringify(face)}`);
+    await page.context().close();
+  });
+}
+
+test('the first model is mini, which is shown the close-up that trainer shows it', async () => {
+  const page = await open(browser, { query: '?device=cpu', hash: '' });
+  assert.equal(await page.inputValue('#models'), 'mini');
+  await showPicture(page, pictureFile());
+  await page.waitForFunction(() => globalThis.readings.at(-1).subject.kind === 'person');
+  const person = await page.evaluate(() => globalThis.readings.at(-1));
+  const predicted = trainer('predict', pictureFile(), '--model', repository('web/models/mini'), '--subject', 'face',
+    '--labels', repository('crates/data/assets/faces/labels.toml'));
+  const readings = predicted.readings[0].probabilities;
+  const worst = Math.max(...readings.map((value, index) => Math.abs(value - person.probabilities[index])));
+  fs.appendFileSync(out('native.txt'), `mini: largest difference of a reading ${worst}\n`);
+  assert.ok(worst < 1e-3, `${worst}`);
+  await page.context().close();
+});
+
+/** The first list of numbers in what `embed` prints. */
+function vector(value) {
+  if (Array.isArray(value) && typeof value[0] === 'number') return value;
+  for (const inner of Object.values(value ?? {})) {
+    const found = typeof inner === 'object' && vector(inner);
+    if (found) return found;
+  }
+  return null;
+}

@@ -1,0 +1,188 @@
+/** What is looked at: a camera, a video, a picture or the sample clip. */
+
+import { coded } from './engine.js';
+
+const SAMPLE = new URL('../clips/sample.webm', import.meta.url);
+const MOST_PIXELS = 4096 * 4096;
+
+export class Sources {
+  #video;
+  #picture;
+  #stream = null;
+  #url = null;
+  #hasPicture = false;
+  /** @type {'camera'|'video'|'picture'|'sample'|null} */
+  kind = null;
+  /** Whether the picture is shown as in a mirror. */
+  mirrored = false;
+
+  constructor(video, picture) {
+    this.#video = video;
+    this.#picture = picture;
+  }
+
+  /** Asks for the camera; `deviceId` or the one that faces the visitor. `onEnded` when it goes. */
+  async camera(deviceId, onEnded) {
+    if (!navigator.mediaDevices?.getUserMedia) {
+      throw coded('camera', 'this browser gives pages no camera here; it needs https or localhost');
+    }
+    const wish = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: 'user' };
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({
+        audio: false,
+        video: { ...wish, width: { ideal: 640 }, height: { ideal: 480 } },
+      });
+    } catch (error) {
+      throw coded('camera', cameraProblem(error));
+    }
+    this.stop();
+    this.#stream = stream;
+    const [track] = stream.getVideoTracks();
+    track.addEventListener('ended', onEnded);
+    this.mirrored = track.getSettings().facingMode !== 'environment';
+    this.#video.srcObject = stream;
+    await this.#play('camera');
+    return track.getSettings().deviceId;
+  }
+
+  /** Cameras by name; names are there once one was allowed. */
+  async cameras() {
+    const devices = await navigator.mediaDevices?.enumerateDevices?.() ?? [];
+    return devices.filter((device) => device.kind === 'videoinput');
+  }
+
+  async video(file) {
+    this.stop();
+    this.#url = URL.createObjectURL(file);
+    this.#video.src = this.#url;
+    await this.#play('video');
+  }
+
+  async sample() {
+    this.stop();
+    // Fetched whole, so that looping sends no request.
+    const response = await fetch(SAMPLE);
+    if (!response.ok) throw coded('source', `the sample clip can't be fetched (${response.status})`);
+    this.#url = URL.createObjectURL(await response.blob());
+    this.#video.src = this.#url;
+    await this.#play('sample');
+  }
+
+  async picture(file) {
+    let bitmap;
+    try {
+      bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'premultiply' });
+    } catch {
+      throw coded('source', `${file.name || 'the file'} is no picture that this browser can read`);
+    }
+    if (bitmap.width * bitmap.height > MOST_PIXELS) {
+      bitmap.close();
+      throw coded('source', `${file.name || 'the picture'} is too large; make it smaller than 16 megapixels`);
+    }
+    this.stop();
+    const canvas = this.#picture;
+    [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+    const context = canvas.getContext('2d');
+    context.fillStyle = '#fff';
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(bitmap, 0, 0);
+    bitmap.close();
+    canvas.hidden = false;
+    this.#hasPicture = true;
+    this.kind = 'picture';
+  }
+
+  stop() {
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#stream = null;
+    this.#video.pause();
+    this.#video.srcObject = null;
+    this.#video.removeAttribute('src');
+    this.#video.load();
+    this.#video.hidden = true;
+    this.#picture.hidden = true;
+    if (this.#url) URL.revokeObjectURL(this.#url);
+    this.#url = null;
+    this.#hasPicture = false;
+    this.mirrored = false;
+    this.kind = null;
+  }
+
+  get isMoving() {
+    return this.kind !== null && this.kind !== 'picture';
+  }
+
+  /** Width and height of what is looked at, or null. */
+  get size() {
+    const element = this.kind === 'picture' ? this.#picture : this.#video;
+    const [width, height] = [element.videoWidth ?? element.width, element.videoHeight ?? element.height];
+    return this.kind && width ? [width, height] : null;
+  }
+
+  pause(paused) {
+    if (!this.isMoving) return;
+    if (paused) this.#video.pause();
+    else this.#video.play().catch(() => {});
+  }
+
+  /** The frame that is shown now, to be transferred and closed by who gets it; or null. */
+  async frame() {
+    if (this.kind === 'picture') return this.#hasPicture ? createImageBitmap(this.#picture) : null;
+    const video = this.#video;
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || !video.videoWidth) return null;
+    if (globalThis.VideoFrame) {
+      try {
+        return new VideoFrame(video);
+      } catch {
+        // Between two sources there may be none.
+        return null;
+      }
+    }
+    return createImageBitmap(video);
+  }
+
+  /** Calls back for every new frame of what moves. */
+  onFrame(callback) {
+    const video = this.#video;
+    if (video.requestVideoFrameCallback) {
+      const next = () => {
+        callback();
+        video.requestVideoFrameCallback(next);
+      };
+      video.requestVideoFrameCallback(next);
+    } else {
+      setInterval(() => video.paused || callback(), 1000 / 30);
+    }
+  }
+
+  async #play(kind) {
+    const video = this.#video;
+    video.loop = kind !== 'camera';
+    video.hidden = false;
+    video.classList.toggle('mirrored', this.mirrored);
+    try {
+      await video.play();
+    } catch (error) {
+      if (error.name === 'AbortError') return;
+      this.stop();
+      throw coded('source', 'this browser can’t play that video');
+    }
+    this.kind = kind;
+  }
+}
+
+function cameraProblem(error) {
+  switch (error.name) {
+    case 'NotAllowedError':
+    case 'SecurityError':
+      return 'The camera was not allowed. Allow it in the address bar and try again, or use a video, a picture or the sample clip.';
+    case 'NotFoundError':
+    case 'OverconstrainedError':
+      return 'No camera was found. Connect one, or use a video, a picture or the sample clip.';
+    case 'NotReadableError':
+      return 'The camera is in use by another program. Close that one and try again.';
+    default:
+      return `The camera can’t be used: ${error.message || error.name}.`;
+  }
+}
