@@ -196,8 +196,6 @@ fn predict_writes_every_output_for_a_folder_of_frames() {
     let args = [
         "predict",
         "faces/fear",
-        "--subject",
-        "whole",
         "--fps",
         "2",
         "--stride",

@@ -219,7 +219,7 @@ pub enum Preset {
     VitB32,
     /// ViT-B/16: four times the patches.
     VitB16,
-    /// About 3 M parameters, for the browser: real faces, many words.
+    /// 2.2 M parameters, for the browser: real faces, many words.
     Mini,
     /// About 1 M parameters, trained in minutes on a CPU.
     Nano,
@@ -308,7 +308,7 @@ impl EmotionClipConfig {
         config
     }
 
-    /// A model for the browser that knows the words of a large vocabulary, about 3 M parameters: the
+    /// A model for the browser that knows the words of a large vocabulary, 2.2 M parameters: the
     /// architecture of the weights for real faces. Its frame encoder is that of `nano`, which two
     /// CPU cores can train on some ten thousand faces within an hour.
     pub fn mini() -> Self {

@@ -32,8 +32,8 @@ mod ticks;
 mod training;
 
 pub use ablation::{
-    AblationReport, AblationRow, AblationRun, AblationScores, AblationTable, Difference, PeopleScore,
-    PretrainingNote, paired_difference,
+    AblationReport, AblationRow, AblationRun, AblationScores, AblationTable, Difference,
+    PeopleScore, PretrainingNote, paired_difference,
 };
 pub use data::{
     AttentionExample, AttentionMap, ClassScores, ConfusionMatrix, ModelSummary, NamedScore,

@@ -18,8 +18,6 @@ use crate::failure::bad_input;
 use crate::inputs::files::{read_file, read_text};
 use crate::models::{builtin, named};
 
-/// The classifier that comes with the program, trained on GoEmotions by this program.
-
 /// Texts scored between two signs of progress.
 const CHUNK: usize = 1024;
 
