@@ -1,6 +1,6 @@
 //! Masked attention and the linear layers around it as hand-written WGSL, with gradients.
 //!
-//! Every operation is first a function of plain tensor calls in [`reference`]: that is its
+//! Every operation is first a function of plain tensor calls in [`mod@reference`]: that is its
 //! definition, what runs on devices that don't compile WGSL, and what the kernels are tested
 //! against. [`Kernels::of`] says whether a device has the kernels and with which tile sizes;
 //! the functions here ask it and take one way or the other.
