@@ -22,19 +22,7 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let tokens = info[1];
-    let heads = info[2];
-    let head = group.y;
-    let batch = group.z;
-    let lane = thread % LANES;
-    let local = thread / LANES;
-    let row = group.x * ROWS + local;
-    let own = min(row, tokens - 1u);
-    let part = heads * VECTORS;
-    let queries = batch * tokens * 3u * part + head * VECTORS;
-    let keys = queries + part;
-    let values = keys + part;
-    let outputs = batch * tokens * part + head * VECTORS;
+    //# include shared/place.wgsl
 
     //# repeat i SLICE
     let at_{{i}} = min(lane + {{i}}u * LANES, VECTORS - 1u);

@@ -14,6 +14,17 @@ before(async () => {
 });
 after(() => browser?.close());
 
+/** Drags a box over the picture, from one corner to the other; shares of its width and height. */
+async function drawBox(from, to) {
+  await page.click('[data-subject="box"]');
+  const frame = await page.locator('#frame').boundingBox();
+  const at = ([x, y]) => [frame.x + frame.width * x, frame.y + frame.height * y];
+  await page.mouse.move(...at(from));
+  await page.mouse.down();
+  await page.mouse.move(...at(to), { steps: 4 });
+  await page.mouse.up();
+}
+
 test('without WebGPU the page says that it runs on the CPU', async () => {
   assert.equal(await page.getAttribute('html', 'data-ready'), 'cpu');
   assert.match(await page.textContent('#banner-text'), /CPU, because this browser/);
@@ -57,12 +68,7 @@ test('a face is picked with the keyboard, the whole picture and a box by hand', 
   await page.waitForFunction(() => /Following person/.test(document.querySelector('#subject-hint').textContent));
   await page.click('[data-subject="whole"]');
   assert.equal((await nextReading(page, 2)).subject.kind, 'whole');
-  await page.click('[data-subject="box"]');
-  const frame = await page.locator('#frame').boundingBox();
-  await page.mouse.move(frame.x + frame.width * 0.3, frame.y + frame.height * 0.2);
-  await page.mouse.down();
-  await page.mouse.move(frame.x + frame.width * 0.7, frame.y + frame.height * 0.9, { steps: 4 });
-  await page.mouse.up();
+  await drawBox([0.3, 0.2], [0.7, 0.9]);
   const reading = await nextReading(page, 3);
   assert.equal(reading.subject.kind, 'box');
   // The page mirrors the camera: 0.3 to 0.7 stays where it is only because it is symmetric.
@@ -113,8 +119,10 @@ test('the attention of every layer is shown', async () => {
 });
 
 test('a probe is taught, used, saved, loaded and dropped', async () => {
-  for (const [label, mode] of [['whole', 'whole'], ['face', 'auto']]) {
-    await page.click(`[data-subject="${mode}"]`);
+  // The face that the detector follows against the wall beside it: pictures that any encoder tells
+  // apart, whenever in the clip the seconds of recording fall.
+  for (const [label, choose] of [['wall', () => drawBox([0.02, 0.02], [0.22, 0.3])], ['face', () => page.click('[data-subject="auto"]')]]) {
+    await choose();
     await nextReading(page, 5);
     await page.fill('#teach-name', label);
     await page.click('#teach-record');
@@ -126,16 +134,16 @@ test('a probe is taught, used, saved, loaded and dropped', async () => {
   const said = await page.textContent('#teach-status');
   const [, ms, probe, mean] = said.match(/in (\d+) ms.* gets (\d+) % right; the nearest mean gets (\d+) %/);
   assert.ok(Number(ms) < 1000, said);
-  assert.ok(Number(probe) >= Number(mean), said);
+  assert.ok(Number(probe) >= Number(mean) && Number(probe) > 80, said);
   await nextReading(page, 2);
-  assert.deepEqual(await page.locator('#probe-bars .name').allTextContents(), ['whole', 'face']);
+  assert.deepEqual(await page.locator('#probe-bars .name').allTextContents(), ['wall', 'face']);
   await page.screenshot({ path: out('teach.png'), fullPage: true });
 
   const [download] = await Promise.all([page.waitForEvent('download'), page.click('#probe-save')]);
   const file = out('probe.safetensors');
   await download.saveAs(file);
   const header = JSON.parse(fs.readFileSync(file).subarray(8, 8 + Number(fs.readFileSync(file).readBigUInt64LE())).toString());
-  assert.deepEqual(JSON.parse(header.__metadata__.emotionclip_probe).labels, ['whole', 'face']);
+  assert.deepEqual(JSON.parse(header.__metadata__.emotionclip_probe).labels, ['wall', 'face']);
   await page.click('#probe-drop');
   await nextReading(page, 2);
   assert.equal(await page.isVisible('#probe-readings'), false);

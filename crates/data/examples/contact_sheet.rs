@@ -9,7 +9,11 @@ use std::time::Instant;
 use emotionclip::Emotion;
 use emotionclip_data::synthetic::{FigureCount, Split, SyntheticConfig, SyntheticCorpus};
 use image::imageops::{FilterType, overlay, resize};
-use image::{GrayImage, Rgb, RgbImage};
+use image::{Rgb, RgbImage};
+
+use self::common::outlined;
+
+mod common;
 
 const GAP: u32 = 2;
 
@@ -71,25 +75,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let each = start.elapsed().as_secs_f64() * 1e3 / clips as f64;
     eprintln!("{each:.3} ms a single frame with its background");
     Ok(())
-}
-
-/// The frame with the subject's mask outlined.
-fn outlined(frame: &RgbImage, mask: &GrayImage) -> RgbImage {
-    let mut marked = frame.clone();
-    let covered = |x: i64, y: i64| {
-        let inside = x >= 0 && y >= 0 && x < mask.width().into() && y < mask.height().into();
-        inside && mask.get_pixel(x as u32, y as u32)[0] > 0
-    };
-    for (x, y, pixel) in marked.enumerate_pixels_mut() {
-        let (x, y) = (i64::from(x), i64::from(y));
-        let edge = [(-1, 0), (1, 0), (0, -1), (0, 1)]
-            .iter()
-            .any(|(dx, dy)| !covered(x + dx, y + dy));
-        if covered(x, y) && edge {
-            *pixel = Rgb([250, 210, 30]);
-        }
-    }
-    marked
 }
 
 fn sheet(rows: &[Vec<RgbImage>], side: u32) -> RgbImage {

@@ -11,7 +11,11 @@ use std::time::Instant;
 use emotionclip_data::faces::{FaceConfig, FaceCorpus, FaceSplit, FaceView};
 use emotionclip_data::synthetic::Split;
 use image::imageops::{FilterType, overlay, resize};
-use image::{GrayImage, Rgb, RgbImage};
+use image::{Rgb, RgbImage};
+
+use self::common::outlined;
+
+mod common;
 
 const COLUMNS: u64 = 8;
 const ROWS: u64 = 5;
@@ -71,23 +75,4 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     time("single faces", 1, &|index| drop(single.sample(index)));
     Ok(())
-}
-
-/// The frame with the subject's mask outlined.
-fn outlined(frame: &RgbImage, mask: &GrayImage) -> RgbImage {
-    let mut marked = frame.clone();
-    let covered = |x: i64, y: i64| {
-        let inside = x >= 0 && y >= 0 && x < mask.width().into() && y < mask.height().into();
-        inside && mask.get_pixel(x as u32, y as u32)[0] > 0
-    };
-    for (x, y, pixel) in marked.enumerate_pixels_mut() {
-        let (x, y) = (i64::from(x), i64::from(y));
-        let edge = [(-1, 0), (1, 0), (0, -1), (0, 1)]
-            .iter()
-            .any(|(dx, dy)| !covered(x + dx, y + dy));
-        if covered(x, y) && edge {
-            *pixel = Rgb([250, 210, 30]);
-        }
-    }
-    marked
 }

@@ -210,6 +210,23 @@ pub(crate) struct PlannedLinear {
 }
 
 impl LinearPlan {
+    /// The product `[rows, depth] × [depth, width]` and nothing else.
+    pub(crate) fn product(kernels: Kernels, [rows, depth, width]: [usize; 3]) -> Self {
+        Self {
+            kernels,
+            rows,
+            depth,
+            width,
+            activation: Activation::None,
+            weights: Weights::Plain,
+            x_columns: false,
+            patches: None,
+            bias: false,
+            residual: false,
+            save: false,
+        }
+    }
+
     pub(crate) fn plan(&self) -> PlannedLinear {
         match self.kernels.tiles {
             TileSet::Software => {

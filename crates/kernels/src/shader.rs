@@ -37,6 +37,7 @@ files![
     "shared/lanes.wgsl",
     "shared/linear.wgsl",
     "shared/mask.wgsl",
+    "shared/place.wgsl",
     "shared/sum_lanes.wgsl",
 ];
 

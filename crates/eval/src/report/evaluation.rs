@@ -116,22 +116,13 @@ impl EvaluationReport {
     }
 
     fn header(&self) -> String {
-        let notices = self
-            .notices
-            .iter()
-            .map(|notice| format!("<p class=\"notice\" role=\"note\">{}</p>", escape(notice)));
-        let facts = self.facts.iter().map(|(name, value)| {
-            format!(
-                "<div><dt>{}</dt><dd>{}</dd></div>",
-                escape(name),
-                escape(value)
-            )
-        });
-        format!(
-            "{}<p class=\"eyebrow\">Evaluation report</p><h1>{}</h1><dl class=\"facts\">{}</dl>",
-            notices.collect::<String>(),
-            escape(&self.title),
-            facts.collect::<String>()
+        page::heading(
+            self.notices.iter().map(String::as_str),
+            "Evaluation report",
+            &self.title,
+            self.facts
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
         )
     }
 

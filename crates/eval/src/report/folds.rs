@@ -85,23 +85,13 @@ impl FoldReport {
     }
 
     fn header(&self) -> String {
-        let note = self
-            .note
-            .as_deref()
-            .map(|note| format!("<p class=\"notice\" role=\"note\">{}</p>", escape(note)));
-        let facts = self.facts.iter().map(|(name, value)| {
-            format!(
-                "<div><dt>{}</dt><dd>{}</dd></div>",
-                escape(name),
-                escape(value)
-            )
-        });
-        format!(
-            "{}<p class=\"eyebrow\">EmoCLIP evaluation report</p><h1>{}</h1>\
-             <dl class=\"facts\">{}</dl>",
-            note.unwrap_or_default(),
-            escape(&self.title),
-            facts.collect::<String>()
+        page::heading(
+            self.note.as_deref(),
+            "EmoCLIP evaluation report",
+            &self.title,
+            self.facts
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
         )
     }
 

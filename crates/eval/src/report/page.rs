@@ -17,6 +17,35 @@ impl<'a> Section<'a> {
     }
 }
 
+/// A page's heading as HTML, of plain text: remarks that must not be missed, what kind of page it
+/// is, its title and named facts.
+pub(super) fn heading<'a>(
+    notices: impl IntoIterator<Item = &'a str>,
+    kind: &str,
+    title: &str,
+    facts: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> String {
+    let notices: String = notices
+        .into_iter()
+        .map(|notice| format!("<p class=\"notice\" role=\"note\">{}</p>", escape(notice)))
+        .collect();
+    let facts: String = facts
+        .into_iter()
+        .map(|(name, value)| {
+            format!(
+                "<div><dt>{}</dt><dd>{}</dd></div>",
+                escape(name),
+                escape(value)
+            )
+        })
+        .collect();
+    format!(
+        "{notices}<p class=\"eyebrow\">{}</p><h1>{}</h1><dl class=\"facts\">{facts}</dl>",
+        escape(kind),
+        escape(title)
+    )
+}
+
 /// A whole page: `header` is HTML, `title` is text.
 ///
 /// The content-security policy allows inline styles and embedded pictures and nothing else, so

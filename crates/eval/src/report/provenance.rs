@@ -2,27 +2,21 @@
 
 use super::data::RunReport;
 use super::format::{count, duration, escape};
+use super::page;
 
 /// Title, remark and the facts of the run.
 pub(super) fn header(report: &RunReport) -> String {
-    let note = report
-        .note
-        .as_deref()
-        .map(|note| format!("<p class=\"notice\" role=\"note\">{}</p>", escape(note)))
-        .unwrap_or_default();
     let facts = [
         ("Model", model_line(report)),
         ("Device", report.device.clone()),
         ("Seed", report.seed.to_string()),
         ("Training", training_line(report)),
     ];
-    let facts: String = facts
-        .iter()
-        .map(|(name, value)| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escape(value)))
-        .collect();
-    format!(
-        "{note}<p class=\"eyebrow\">EmotionCLIP run report</p><h1>{}</h1><dl class=\"facts\">{facts}</dl>",
-        escape(&report.title)
+    page::heading(
+        report.note.as_deref(),
+        "EmotionCLIP run report",
+        &report.title,
+        facts.iter().map(|(name, value)| (*name, value.as_str())),
     )
 }
 

@@ -48,20 +48,13 @@ pub fn readings_html(page: &ReadingsPage) -> String {
 }
 
 fn render(page: &ReadingsPage, quality: PictureQuality) -> String {
-    let facts: String = page
-        .facts
-        .iter()
-        .map(|(name, value)| {
-            format!(
-                "<div><dt>{}</dt><dd>{}</dd></div>",
-                escape(name),
-                escape(value)
-            )
-        })
-        .collect();
-    let header = format!(
-        "<p class=\"eyebrow\">EmotionCLIP readings</p><h1>{}</h1><dl class=\"facts\">{facts}</dl>",
-        escape(&page.title)
+    let header = page::heading(
+        [],
+        "EmotionCLIP readings",
+        &page.title,
+        page.facts
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
     );
     let frames: String = page
         .frames

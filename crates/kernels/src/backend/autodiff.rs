@@ -160,23 +160,6 @@ impl<B: KernelBackend> Backward<B, 4> for Linear {
     }
 }
 
-/// A product that is nothing else, with the tiles of `plan`.
-fn product(plan: &LinearPlan, [rows, depth, width]: [usize; 3]) -> LinearPlan {
-    LinearPlan {
-        rows,
-        depth,
-        width,
-        activation: Activation::None,
-        weights: Weights::Plain,
-        x_columns: false,
-        patches: None,
-        bias: false,
-        residual: false,
-        save: false,
-        ..*plan
-    }
-}
-
 /// The gradient of the weights in their own layout: `xᵀ grad` `[K, N]`, or its transpose.
 fn grad_weight<B: KernelBackend>(
     x: FloatTensor<B>,
@@ -189,7 +172,7 @@ fn grad_weight<B: KernelBackend>(
     };
     let transposed = LinearPlan {
         x_columns: true,
-        ..product(plan, shape)
+        ..LinearPlan::product(plan.kernels, shape)
     };
     B::project(rows.clone(), columns, rows.clone(), rows, transposed).0
 }
@@ -206,7 +189,7 @@ fn back_to_rows<B: KernelBackend>(
     };
     let back = LinearPlan {
         weights,
-        ..product(plan, [plan.rows, plan.width, plan.depth])
+        ..LinearPlan::product(plan.kernels, [plan.rows, plan.width, plan.depth])
     };
     B::project(grad.clone(), weight, grad.clone(), grad, back).0
 }

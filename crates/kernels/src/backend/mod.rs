@@ -234,18 +234,12 @@ pub(crate) fn linear(
     residual: Option<Tensor<2>>,
     activation: Activation,
 ) -> Tensor<2> {
+    let [rows, depth] = x.dims();
     let plan = LinearPlan {
-        kernels,
-        rows: x.dims()[0],
-        depth: x.dims()[1],
-        width: weight.dims()[1],
         activation,
-        weights: Weights::Plain,
-        x_columns: false,
-        patches: None,
         bias: bias.is_some(),
         residual: residual.is_some(),
-        save: false,
+        ..LinearPlan::product(kernels, [rows, depth, weight.dims()[1]])
     };
     let x = x.into_dispatch();
     let bias = bias.map_or_else(|| x.clone(), Tensor::into_dispatch);
@@ -261,18 +255,13 @@ pub(crate) fn linear_half(
     residual: Option<Tensor<2>>,
     activation: Activation,
 ) -> Tensor<2> {
+    let [rows, depth] = x.dims();
     let plan = LinearPlan {
-        kernels,
-        rows: x.dims()[0],
-        depth: x.dims()[1],
-        width: weight.dims()[1],
         activation,
         weights: Weights::Half,
-        x_columns: false,
-        patches: None,
         bias: bias.is_some(),
         residual: residual.is_some(),
-        save: false,
+        ..LinearPlan::product(kernels, [rows, depth, weight.dims()[1]])
     };
     let x = x.into_dispatch();
     let bias = bias.map_or_else(|| x.clone(), Tensor::into_dispatch);
@@ -287,21 +276,13 @@ pub(crate) fn patch_embedding(kernels: Kernels, images: Tensor<4>, weight: Tenso
     let grid = side / patch;
     let depth = channels * patch * patch;
     let plan = LinearPlan {
-        kernels,
-        rows: count * grid * grid,
-        depth,
-        width,
-        activation: Activation::None,
         weights: Weights::Transposed,
-        x_columns: false,
         patches: Some(Patches {
             channels,
             side,
             patch,
         }),
-        bias: false,
-        residual: false,
-        save: false,
+        ..LinearPlan::product(kernels, [count * grid * grid, depth, width])
     };
     let images = images.into_dispatch();
     let weight = weight.reshape([width, depth]).into_dispatch();

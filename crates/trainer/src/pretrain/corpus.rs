@@ -17,10 +17,6 @@ const DRAWN_VALIDATION: usize = 210;
 /// Validation faces or scenes of faces: more, for real faces are harder to tell apart.
 const FACE_VALIDATION: usize = 700;
 
-/// While learning from scenes of any number of faces, every so many are one face that fills the
-/// frame.
-const ALONE_EVERY: u64 = 4;
-
 /// One split of a run's corpus, read once; streams over it differ in how many figures they show.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -69,18 +65,18 @@ impl Source {
                 augmentation,
                 part,
                 clear_utterances,
+                alone_every,
                 ..
             } => {
-                let data = FaceSplit::open(root, split).or_bad_input("corpus")?;
-                // Only training faces are shared out; what is measured on stays whole.
-                let data = match split {
-                    Split::Train if *clear_utterances => data
-                        .with_clear_utterances()
-                        .with_part(*part)
-                        .or_bad_input("corpus")?,
-                    Split::Train => data.with_part(*part).or_bad_input("corpus")?,
-                    Split::Validation | Split::Test => data,
-                };
+                let mut data = FaceSplit::open(root, split).or_bad_input("corpus")?;
+                // What is measured on stays whole.
+                let learning = split == Split::Train;
+                if learning {
+                    data = data.with_part(*part).or_bad_input("corpus")?;
+                    if *clear_utterances {
+                        data = data.with_clear_utterances();
+                    }
+                }
                 Ok(Self::Faces {
                     config: FaceConfig {
                         size,
@@ -88,6 +84,7 @@ impl Source {
                         seed: *seed,
                         sampling: *sampling,
                         augmentation: *augmentation,
+                        alone_every: if learning { *alone_every } else { 0 },
                         ..FaceConfig::default()
                     },
                     data: Arc::new(data),
@@ -117,12 +114,12 @@ impl Source {
                     FigureCount::Multi => (FaceView::Scenes, 2),
                     FigureCount::Mixed => (FaceView::Scenes, 1),
                 };
-                let learning = data.split() == Split::Train && figures == FigureCount::Mixed;
+                let mixed = figures == FigureCount::Mixed;
                 let config = FaceConfig {
                     view,
                     min_faces,
                     max_faces: MAX_FACES,
-                    alone_every: if learning { ALONE_EVERY } else { 0 },
+                    alone_every: if mixed { config.alone_every } else { 0 },
                     ..config.clone()
                 };
                 let corpus = FaceCorpus::new(config, Arc::clone(data)).or_bad_input("corpus")?;

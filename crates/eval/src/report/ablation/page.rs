@@ -45,26 +45,14 @@ pub(super) fn render(report: &AblationReport) -> String {
 }
 
 fn header(report: &AblationReport) -> String {
-    let warnings: String = report
-        .warnings
-        .iter()
-        .map(|warning| format!("<p class=\"notice\" role=\"note\">{}</p>", escape(warning)))
-        .collect();
-    let facts: String = report
-        .facts
-        .iter()
-        .map(|(name, value)| {
-            format!(
-                "<div><dt>{}</dt><dd>{}</dd></div>",
-                escape(name),
-                escape(value)
-            )
-        })
-        .collect();
-    format!(
-        "{warnings}<p class=\"eyebrow\">EmotionCLIP ablation report</p><h1>{}</h1>\
-         <dl class=\"facts\">{facts}</dl>",
-        escape(&report.title)
+    page::heading(
+        report.warnings.iter().map(String::as_str),
+        "EmotionCLIP ablation report",
+        &report.title,
+        report
+            .facts
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
     )
 }
 

@@ -45,6 +45,7 @@ impl CorpusKind {
                 sampling: FaceSampling::default(),
                 augmentation: Augmentation::default(),
                 clear_utterances: true,
+                alone_every: 4,
                 part: FacePart::Rest,
             }),
             (Self::Synthetic, Some(_)) => Err(bad_input(
@@ -134,6 +135,7 @@ mod tests {
             sampling: FaceSampling::Natural,
             augmentation: Augmentation::NONE,
             clear_utterances: false,
+            alone_every: 0,
             part: FacePart::All,
         };
         let found = settled(&own, named.clone());
