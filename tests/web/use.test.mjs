@@ -15,7 +15,7 @@ before(async () => {
 after(() => browser?.close());
 
 /** Drags a box over the picture, from one corner to the other; shares of its width and height. */
-async function drawBox(from, to) {
+async function drawBox(page, from, to) {
   await page.click('[data-subject="box"]');
   const frame = await page.locator('#frame').boundingBox();
   const at = ([x, y]) => [frame.x + frame.width * x, frame.y + frame.height * y];
@@ -68,7 +68,7 @@ test('a face is picked with the keyboard, the whole picture and a box by hand', 
   await page.waitForFunction(() => /Following person/.test(document.querySelector('#subject-hint').textContent));
   await page.click('[data-subject="whole"]');
   assert.equal((await nextReading(page, 2)).subject.kind, 'whole');
-  await drawBox([0.3, 0.2], [0.7, 0.9]);
+  await drawBox(page, [0.3, 0.2], [0.7, 0.9]);
   const reading = await nextReading(page, 3);
   assert.equal(reading.subject.kind, 'box');
   // The page mirrors the camera: 0.3 to 0.7 stays where it is only because it is symmetric.
@@ -119,9 +119,14 @@ test('the attention of every layer is shown', async () => {
 });
 
 test('a probe is taught, used, saved, loaded and dropped', async () => {
+  // With `mini`, which looks at the box alone: the drawn figures' model takes the whole picture, and
+  // its view of a real one is no ground to tell anything apart on.
+  const page = await open(browser, { hash: '#model=mini' });
+  await page.click('#start-camera');
+  await nextReading(page);
   // The face that the detector follows against the wall beside it: pictures that any encoder tells
   // apart, whenever in the clip the seconds of recording fall.
-  for (const [label, choose] of [['wall', () => drawBox([0.02, 0.02], [0.22, 0.3])], ['face', () => page.click('[data-subject="auto"]')]]) {
+  for (const [label, choose] of [['wall', () => drawBox(page, [0.02, 0.02], [0.22, 0.3])], ['face', () => page.click('[data-subject="auto"]')]]) {
     await choose();
     await nextReading(page, 5);
     await page.fill('#teach-name', label);
@@ -153,6 +158,7 @@ test('a probe is taught, used, saved, loaded and dropped', async () => {
   await page.setInputFiles('#probe-file', pictureFile());
   await page.waitForFunction(() => !/In use/.test(document.querySelector('#teach-status').textContent));
   assert.equal(await page.isVisible('#probe-readings'), true, 'the one in use stays');
+  await page.context().close();
 });
 
 test('readings are saved as CSV and JSON', async () => {

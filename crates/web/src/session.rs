@@ -380,13 +380,16 @@ impl Session {
         })
     }
 
-    /// The face of whoever is followed, for a model that learned from faces that fill the frame,
-    /// with its left and top edge in the picture.
+    /// What a model that learned from faces that fill the frame is shown, with its left and top edge
+    /// in the picture: the face of whoever is followed, or the box drawn by hand.
     fn close_up(&self, picture: &RgbImage, sight: &Sight) -> Option<(f32, f32, RgbImage)> {
         let card = self.info.card.as_ref()?;
-        let face = sight.face.filter(|_| card.close_up)?;
-        let [left, top, _] = face.close_up_square();
-        Some((left.round(), top.round(), face.close_up(picture)?))
+        let square = sight.square.filter(|_| card.close_up)?;
+        Some((
+            square.left.round(),
+            square.top.round(),
+            square.cut(picture)?,
+        ))
     }
 
     fn subject_reading(&self, sight: &Sight) -> SubjectReading {

@@ -1,7 +1,7 @@
 //! Who the subject of the readings is.
 
 use emotionclip::detector::{
-    Bounds, Face, Growth, Track, Tracker, TrackerConfig, rank_by_prominence,
+    Bounds, Face, Growth, Square, Track, Tracker, TrackerConfig, rank_by_prominence,
 };
 use emotionclip::preprocess::SubjectBox;
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,8 @@ pub(crate) struct Sight {
     pub id: Option<u64>,
     /// What the mask is drawn from; none for the whole picture and when nobody is known.
     pub outline: Option<SubjectBox>,
-    /// The face of a person who was followed.
-    pub face: Option<Bounds>,
+    /// What a close-up shows: the face of a person who was followed, or the box drawn by hand.
+    pub square: Option<Square>,
     /// The whole picture is the subject.
     pub whole: bool,
 }
@@ -101,7 +101,7 @@ impl Follower {
         let nobody = Sight {
             id: None,
             outline: None,
-            face: None,
+            square: None,
             whole: false,
         };
         match self.choice {
@@ -109,10 +109,14 @@ impl Follower {
                 whole: true,
                 ..nobody
             },
-            SubjectChoice::Box { edges } => Sight {
-                outline: clipped(edges, size),
-                ..nobody
-            },
+            SubjectChoice::Box { edges } => {
+                let outline = clipped(edges, size);
+                Sight {
+                    square: outline.map(|drawn| Bounds::from(drawn).square()),
+                    outline,
+                    ..nobody
+                }
+            }
             SubjectChoice::Auto | SubjectChoice::Person { .. } => {
                 if self.chosen.is_none_or(|id| !self.knows(id)) {
                     // Whoever was picked by hand is waited for only as long as the tracker does.
@@ -124,7 +128,7 @@ impl Follower {
                 Sight {
                     id: Some(track.id),
                     outline: track.face.subject(Growth::HEAD_AND_SHOULDERS, size),
-                    face: Some(track.face.bounds),
+                    square: Some(track.face.bounds.close_up_square()),
                     whole: false,
                 }
             }

@@ -12,22 +12,24 @@ const SIDE: f32 = 1.15;
 /// a box lies at 0.58 of the height.
 const RAISE: f32 = 0.08;
 
-impl Bounds {
-    /// The square `[left, top, side]` in pixels that shows the face the way FER2013 shows faces: from
-    /// the forehead to the chin and from ear to ear. It may reach beyond the picture.
-    pub fn close_up_square(&self) -> [f32; 3] {
-        let [width, height] = self.size();
-        let [x, y] = self.centre();
-        let side = SIDE * width.max(height);
-        [x - side / 2.0, y - RAISE * side - side / 2.0, side]
-    }
+/// A square in pixels of a picture; it may reach beyond the picture's edges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Square {
+    /// Left edge.
+    pub left: f32,
+    /// Top edge.
+    pub top: f32,
+    /// Length of a side.
+    pub side: f32,
+}
 
-    /// The face cut out of a picture, for models that learned from faces that fill the frame; what
-    /// lies beyond the picture's edges is its outermost pixels. `None` when the face has no area, or
+impl Square {
+    /// What it shows of a picture, for models that learned from faces that fill the frame; what lies
+    /// beyond the picture's edges is its outermost pixels. `None` when the square has no area, or
     /// lies wholly outside.
-    pub fn close_up(&self, picture: &RgbImage) -> Option<RgbImage> {
+    pub fn cut(&self, picture: &RgbImage) -> Option<RgbImage> {
         let (width, height) = picture.dimensions();
-        let [left, top, side] = self.close_up_square();
+        let &Self { left, top, side } = self;
         let meets = left < width as f32
             && top < height as f32
             && left + side > 0.0
@@ -46,6 +48,36 @@ impl Bounds {
         Some(RgbImage::from_fn(side, side, |x, y| {
             *picture.get_pixel(pixel(left, x, width), pixel(top, y, height))
         }))
+    }
+
+    fn around([x, y]: [f32; 2], side: f32) -> Self {
+        Self {
+            left: x - side / 2.0,
+            top: y - side / 2.0,
+            side,
+        }
+    }
+}
+
+impl Bounds {
+    /// The smallest square around the box's centre that holds it.
+    pub fn square(&self) -> Square {
+        let [width, height] = self.size();
+        Square::around(self.centre(), width.max(height))
+    }
+
+    /// The square that shows the face the way FER2013 shows faces: from the forehead to the chin and
+    /// from ear to ear.
+    pub fn close_up_square(&self) -> Square {
+        let side = SIDE * self.square().side;
+        let [x, y] = self.centre();
+        Square::around([x, y - RAISE * side], side)
+    }
+
+    /// The face cut out of a picture: [`close_up_square`](Self::close_up_square),
+    /// [cut](Square::cut).
+    pub fn close_up(&self, picture: &RgbImage) -> Option<RgbImage> {
+        self.close_up_square().cut(picture)
     }
 }
 
@@ -67,10 +99,19 @@ mod tests {
     #[test]
     fn the_square_is_placed_as_in_the_data_set() {
         // A box of 100 pixels: 115 wide, 7.5 to the left, and 7.5 + 0.08 * 115 = 16.7 above.
-        let [left, top, side] = face(50.0, 60.0, 150.0, 160.0).close_up_square();
+        let Square { left, top, side } = face(50.0, 60.0, 150.0, 160.0).close_up_square();
         assert!((side - 115.0).abs() < 1e-3);
         assert!((left - 42.5).abs() < 1e-3);
         assert!((top - 43.3).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_box_is_shown_whole_by_its_square() {
+        let square = face(10.0, 20.0, 50.0, 40.0).square();
+        assert_eq!((square.left, square.top, square.side), (10.0, 10.0, 40.0));
+        let cut = square.cut(&places(60, 30)).unwrap();
+        assert_eq!(cut.dimensions(), (40, 40));
+        assert_eq!(cut.get_pixel(39, 39).0, [49, 29, 0]);
     }
 
     #[test]

@@ -18,6 +18,13 @@ pub struct Bounds {
     pub y2: f32,
 }
 
+impl From<SubjectBox> for Bounds {
+    fn from(subject: SubjectBox) -> Self {
+        let SubjectBox { x1, y1, x2, y2, .. } = subject;
+        Self { x1, y1, x2, y2 }
+    }
+}
+
 impl Bounds {
     /// `[width, height]` in pixels; an edge on the wrong side of its opposite counts as zero.
     pub fn size(&self) -> [f32; 2] {

@@ -45,6 +45,7 @@ use image::RgbImage;
 
 use canvas::Canvas;
 
+pub use close_up::Square;
 pub use config::{BlazeBlockConfig, BlazeFaceConfig};
 pub use error::DetectorError;
 pub use face::{Bounds, Face, Growth, KeyPoints, rank_by_prominence};

@@ -12,7 +12,8 @@ use crate::inputs::subject::SubjectChoice;
 /// Options on what of a clip is looked at.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ViewArgs {
-    /// Who the subject is: whole, none, face[:n], detect[:n], box:x1,y1,x2,y2 (pixels) or mask:FILE
+    /// Who the subject is: whole, none, face[:n], detect[:n], box:x1,y1,x2,y2,
+    /// crop:x1,y1,x2,y2 (pixels; the box alone fills the frame) or mask:FILE
     ///
     /// Default: whole; for predict with the built-in mini, face.
     #[arg(long, value_name = "SUBJECT")]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use burn::tensor::Device;
-use emotionclip::detector::{BUNDLED_WEIGHTS, Detector};
+use emotionclip::detector::{BUNDLED_WEIGHTS, Bounds, Detector};
 use emotionclip::preprocess::{MaskProtocol, Preprocess, SubjectBox};
 use emotionclip::{Clip, Pretrained};
 use emotionclip_data::decode;
@@ -33,6 +33,8 @@ pub enum SubjectChoice {
     None,
     /// A box in pixels of the picture, the same in every frame.
     Box(SubjectBox),
+    /// The same, and of the pictures only the smallest square around it, which then fills the frame.
+    Crop(SubjectBox),
     /// A picture of the frames' size, white where the subject is.
     Mask(PathBuf),
     /// Whoever the detector finds; with several, the one of this rank by size and place.
@@ -50,7 +52,7 @@ impl SubjectChoice {
     fn rank(&self) -> Option<NonZeroUsize> {
         match self {
             Self::Detect(rank) | Self::Face(rank) => Some(*rank),
-            Self::Whole | Self::None | Self::Box(_) | Self::Mask(_) => None,
+            Self::Whole | Self::None | Self::Box(_) | Self::Crop(_) | Self::Mask(_) => None,
         }
     }
 }
@@ -75,22 +77,23 @@ impl FromStr for SubjectChoice {
                 })
             }
             Some(("mask", file)) if !file.is_empty() => Ok(Self::Mask(PathBuf::from(file))),
-            Some(("box", edges)) => parse_box(edges).map(Self::Box),
+            Some(("box", edges)) => parse_box(text, edges).map(Self::Box),
+            Some(("crop", edges)) => parse_box(text, edges).map(Self::Crop),
             _ => Err(format!(
-                "'{text}' is no subject; use whole, none, face[:n], detect[:n], box:x1,y1,x2,y2 \
-                 (pixels) or mask:FILE"
+                "'{text}' is no subject; use whole, none, face[:n], detect[:n], box:x1,y1,x2,y2, \
+                 crop:x1,y1,x2,y2 (pixels) or mask:FILE"
             )),
         }
     }
 }
 
-fn parse_box(edges: &str) -> Result<SubjectBox, String> {
+fn parse_box(text: &str, edges: &str) -> Result<SubjectBox, String> {
     let numbers: Result<Vec<f32>, _> = edges.split(',').map(|edge| edge.trim().parse()).collect();
     match numbers.as_deref() {
         Ok(&[x1, y1, x2, y2]) if [x1, y1, x2, y2].iter().all(|edge| edge.is_finite()) => {
             if x1 >= x2 || y1 >= y2 {
                 return Err(format!(
-                    "box:{edges}: the right edge must lie right of the left one and the bottom \
+                    "{text}: the right edge must lie right of the left one and the bottom \
                      below the top"
                 ));
             }
@@ -104,7 +107,7 @@ fn parse_box(edges: &str) -> Result<SubjectBox, String> {
             })
         }
         _ => Err(format!(
-            "box:{edges}: give four numbers, left,top,right,bottom in pixels"
+            "{text}: give four numbers, left,top,right,bottom in pixels"
         )),
     }
 }
@@ -114,9 +117,14 @@ impl fmt::Display for SubjectChoice {
         match self {
             Self::Whole => formatter.write_str("whole"),
             Self::None => formatter.write_str("none"),
-            Self::Box(subject) => {
+            Self::Box(subject) | Self::Crop(subject) => {
                 let SubjectBox { x1, y1, x2, y2, .. } = subject;
-                write!(formatter, "box:{x1},{y1},{x2},{y2}")
+                let kind = if matches!(self, Self::Box(_)) {
+                    "box"
+                } else {
+                    "crop"
+                };
+                write!(formatter, "{kind}:{x1},{y1},{x2},{y2}")
             }
             Self::Mask(path) => write!(formatter, "mask:{}", path.display()),
             Self::Detect(rank) if rank.get() == 1 => formatter.write_str("detect"),
@@ -253,6 +261,14 @@ impl Subject {
         Ok(clip)
     }
 
+    fn outside(&self, file: &dyn fmt::Display, frame: &RgbImage) -> anyhow::Error {
+        let (width, height) = frame.dimensions();
+        bad_input(format!(
+            "{file}: {} lies outside its {width} × {height} pixels",
+            self.choice
+        ))
+    }
+
     /// The mask of a frame of a subject that is not looked for.
     fn given(
         &self,
@@ -265,10 +281,7 @@ impl Subject {
             (SubjectChoice::Box(subject), _) => {
                 let mask = boxed(file, *subject, frame, preprocess)?;
                 if mask.iter().all(|value| *value == 0) {
-                    return Err(bad_input(format!(
-                        "{file}: {} lies outside its {width} × {height} pixels",
-                        self.choice
-                    )));
+                    return Err(self.outside(file, frame));
                 }
                 Ok(mask)
             }
@@ -320,10 +333,28 @@ impl SubjectStream<'_> {
         preprocess: &Preprocess,
     ) -> anyhow::Result<Sight> {
         let (Some(detector), Some(follower)) = (&self.subject.detector, &mut self.follower) else {
-            let outline = match self.subject.choice {
-                SubjectChoice::Box(subject) => Some(subject),
-                _ => None,
+            let (outline, square) = match self.subject.choice {
+                SubjectChoice::Box(subject) => (Some(subject), None),
+                SubjectChoice::Crop(subject) => {
+                    (Some(subject), Some(Bounds::from(subject).square()))
+                }
+                _ => (None, None),
             };
+            if let Some(square) = square {
+                let close_up = square
+                    .cut(frame)
+                    .ok_or_else(|| self.subject.outside(file, frame))?;
+                return Ok(Sight {
+                    mask: GrayImage::from_pixel(
+                        close_up.width(),
+                        close_up.height(),
+                        Luma([u8::MAX]),
+                    ),
+                    close_up: Some(close_up),
+                    outline,
+                    person: None,
+                });
+            }
             return Ok(Sight {
                 close_up: None,
                 mask: self.subject.given(file, frame, preprocess)?,
@@ -336,7 +367,7 @@ impl SubjectStream<'_> {
         let person = follower.follow(file, time, &faces, size);
         if let SubjectChoice::Face(_) = self.subject.choice
             && let Some(found) = &person
-            && let Some(close_up) = found.close_up(frame)
+            && let Some(close_up) = found.face.close_up(frame)
         {
             let (width, height) = close_up.dimensions();
             return Ok(Sight {
@@ -383,6 +414,7 @@ mod tests {
             "face",
             "face:3",
             "box:1,2.5,30,40",
+            "crop:1,2.5,30,40",
             "mask:a:b.png",
         ] {
             assert_eq!(text.parse::<SubjectChoice>().unwrap().to_string(), text);
@@ -392,6 +424,7 @@ mod tests {
             "box",
             "box:1,2,3",
             "box:5,0,1,9",
+            "crop:1,2",
             "box:1,2,nan,4",
             "mask:",
             "half",
@@ -426,6 +459,29 @@ mod tests {
             error.to_string().contains("outside its 4 × 3 pixels"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_crop_shows_the_square_around_the_box_alone() {
+        let subject = Subject::read(&"crop:2,0,6,2".parse().unwrap()).unwrap();
+        let frame = RgbImage::from_fn(8, 4, |x, y| image::Rgb([x as u8, y as u8, 0]));
+        let preprocess = Preprocess::square(64);
+        let sight = subject
+            .follow(8.0)
+            .look(&"a.png", 0.0, &frame, &preprocess)
+            .unwrap();
+        let shown = sight.close_up.unwrap();
+        // From 2, -1: the row above the picture repeats its first.
+        assert_eq!(shown.dimensions(), (4, 4));
+        assert_eq!(shown.get_pixel(0, 0).0, [2, 0, 0]);
+        assert_eq!(shown.get_pixel(3, 3).0, [5, 2, 0]);
+        assert!(sight.mask.iter().all(|value| *value == 255));
+        let outside = Subject::read(&"crop:10,10,20,20".parse().unwrap()).unwrap();
+        let error = outside
+            .follow(8.0)
+            .look(&"a.png", 0.0, &frame, &preprocess)
+            .unwrap_err();
+        assert!(error.to_string().contains("outside its 8 × 4"), "{error}");
     }
 
     #[test]

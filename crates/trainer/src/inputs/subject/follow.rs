@@ -3,16 +3,15 @@
 use std::fmt;
 
 use emotionclip::detector::{
-    Bounds, Face, Growth, Track, Tracker, TrackerConfig, rank_by_prominence,
+    Bounds, Face, Growth, Square, Track, Tracker, TrackerConfig, rank_by_prominence,
 };
 use emotionclip::preprocess::SubjectBox;
-use image::RgbImage;
 use serde::Serialize;
 
 use crate::failure::bad_input;
 
 /// What to do when nobody is found.
-const REMEDY: &str = "give --subject box:x1,y1,x2,y2 (pixels) or whole";
+const REMEDY: &str = "give --subject crop:x1,y1,x2,y2 or box:x1,y1,x2,y2 (pixels), or whole";
 
 /// The subject in one frame, as the detector sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,15 +30,10 @@ pub struct Person {
 }
 
 impl Person {
-    /// The face cut out of the frame.
-    pub fn close_up(&self, frame: &RgbImage) -> Option<RgbImage> {
-        self.face.close_up(frame)
-    }
-
-    /// What of a frame of `[width, height]` pixels [`close_up`](Self::close_up) shows; none if
-    /// nothing of it.
+    /// What of a frame of `[width, height]` pixels the [close-up](Bounds::close_up) of the face
+    /// shows; none if nothing of it.
     pub fn close_up_outline(&self, frame: [u32; 2]) -> Option<SubjectBox> {
-        let [left, top, side] = self.face.close_up_square();
+        let Square { left, top, side } = self.face.close_up_square();
         let [right, bottom] = frame.map(|length| length as f32);
         let outline = SubjectBox {
             x1: left.max(0.0),
