@@ -380,7 +380,7 @@ fn a_subject_that_is_not_there_is_one_line_and_exit_code_2() {
     let refuses = |command: &str, input: &str, subject: &str, parts: &[&str]| {
         sandbox.refuses(&[command, input, "--subject", subject], parts);
     };
-    let nobody = ["blank.png", "no face found", "--subject box:"];
+    let nobody = ["blank.png", "no face found", "--subject crop:"];
     refuses("predict", "blank.png", "detect", &nobody);
     refuses("embed", "blank.png", "detect", &nobody);
     refuses("predict", "blanks", "detect", &["blanks", "no face found"]);

@@ -58,8 +58,10 @@ pub enum Split {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FigureCount {
-    /// One.
+    /// One. A real face fills the frame.
     Single,
+    /// One, of any size and anywhere in the frame; of drawn figures the same as `Single`.
+    Placed,
     /// Two or three, equally often.
     Multi,
     /// One, two or three, equally often.

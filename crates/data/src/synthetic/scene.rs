@@ -132,7 +132,7 @@ impl Scene {
         let draws = |purpose| Draws::new(config.seed, split, index, purpose);
         let mut layout = draws(Purpose::Layout);
         let count = match config.figures {
-            FigureCount::Single => 1,
+            FigureCount::Single | FigureCount::Placed => 1,
             FigureCount::Multi => 2 + layout.below(MAX_FIGURES - 1),
             FigureCount::Mixed => 1 + layout.below(MAX_FIGURES),
         };

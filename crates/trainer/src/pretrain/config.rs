@@ -105,7 +105,8 @@ pub enum CorpusConfig {
         /// Train only with utterances whose highest sentiment logit is that of their label.
         #[serde(default)]
         clear_utterances: bool,
-        /// In stages of mixed scenes, every so many show one face that fills the frame; 0 is none.
+        /// In stages of placed and mixed faces, every so many scenes are one face that fills the
+        /// frame; 0 is none.
         #[serde(default)]
         alone_every: u64,
         /// Which of the training faces stand in scenes.

@@ -109,17 +109,18 @@ impl Source {
                 Ok(Arc::new(corpus.context("opening the synthetic corpus")?))
             }
             Self::Faces { config, data } => {
-                let (view, min_faces) = match figures {
-                    FigureCount::Single => (FaceView::Single, 1),
-                    FigureCount::Multi => (FaceView::Scenes, 2),
-                    FigureCount::Mixed => (FaceView::Scenes, 1),
+                let (view, min_faces, max_faces) = match figures {
+                    FigureCount::Single => (FaceView::Single, 1, 1),
+                    FigureCount::Placed => (FaceView::Scenes, 1, 1),
+                    FigureCount::Multi => (FaceView::Scenes, 2, MAX_FACES),
+                    FigureCount::Mixed => (FaceView::Scenes, 1, MAX_FACES),
                 };
-                let mixed = figures == FigureCount::Mixed;
+                let alone = matches!(figures, FigureCount::Placed | FigureCount::Mixed);
                 let config = FaceConfig {
                     view,
                     min_faces,
-                    max_faces: MAX_FACES,
-                    alone_every: if mixed { config.alone_every } else { 0 },
+                    max_faces,
+                    alone_every: if alone { config.alone_every } else { 0 },
                     ..config.clone()
                 };
                 let corpus = FaceCorpus::new(config, Arc::clone(data)).or_bad_input("corpus")?;

@@ -83,14 +83,19 @@ fn figures_and_utterances_are_those_of_the_split() {
 
 #[test]
 fn the_figures_of_a_scene_feel_different_things_and_the_subject_speaks() {
-    for figures in [FigureCount::Single, FigureCount::Multi, FigureCount::Mixed] {
+    for figures in [
+        FigureCount::Single,
+        FigureCount::Placed,
+        FigureCount::Multi,
+        FigureCount::Mixed,
+    ] {
         let corpus = corpus(Split::Train, figures);
         for index in 0..500 {
             let scene = corpus.scene(index);
             let felt: HashSet<Emotion> = scene.figures().iter().map(|one| one.emotion).collect();
             assert_eq!(felt.len(), scene.figures().len());
             let counts = match figures {
-                FigureCount::Single => 1..=1,
+                FigureCount::Single | FigureCount::Placed => 1..=1,
                 FigureCount::Multi => 2..=3,
                 FigureCount::Mixed => 1..=3,
             };

@@ -11,6 +11,7 @@ use super::encoder::{Embeddings, Encoder};
 use super::faces::{self, EmbeddedFaces};
 use super::linear::{self, ProbeResult};
 use super::precision::{self, Baseline, PrecisionResult, Task};
+use super::scenes::ScenesAsked;
 use super::scored::Scored;
 use super::{
     CorpusFacts, EvaluateArgs, Evaluation, MeasuredSplit, Part, leaks, open, retrieval, scenes,
@@ -96,10 +97,17 @@ impl Bench<'_> {
             }
             evaluation.faces = Some(zero_shot);
         }
-        let count = self.args.scenes as usize;
+        let scenes_asked = self.scenes_asked();
         if self.wants(Part::Scenes) {
-            let scenes =
-                || scenes::measure(&self.encoder, &self.data, &classes, count, self.context);
+            let scenes = || {
+                scenes::measure(
+                    &self.encoder,
+                    &self.data,
+                    &classes,
+                    scenes_asked,
+                    self.context,
+                )
+            };
             evaluation.scenes = Some(timed(seconds, "scenes", scenes)?);
         }
         if self.wants(Part::Precision)
@@ -140,17 +148,25 @@ impl Bench<'_> {
         linear::measure(parts, self.context)
     }
 
+    fn scenes_asked(&self) -> ScenesAsked {
+        ScenesAsked {
+            count: self.args.scenes as usize,
+            faces: self.args.scene_faces as usize,
+        }
+    }
+
     fn precision(
         &self,
         faces: &Scored,
         scenes: Option<&Scored>,
         classes: &Embeddings,
     ) -> anyhow::Result<PrecisionResult> {
-        let count = self.args.scenes as usize;
+        let scenes_asked = self.scenes_asked();
         // Measured here where the part on scenes wasn't.
         let measured = if scenes.is_none() && self.encoder.sees_subject() {
             let (encoder, data) = (&self.encoder, &self.data);
-            let scored = scenes::measure_subject(encoder, data, classes, count, self.context)?;
+            let scored =
+                scenes::measure_subject(encoder, data, classes, scenes_asked, self.context)?;
             Some(scored)
         } else {
             None
@@ -159,7 +175,7 @@ impl Bench<'_> {
             data: &self.data,
             labels: &self.labels,
             picture: self.args.picture,
-            scenes: count,
+            scenes: scenes_asked,
         };
         let baseline = Baseline {
             faces,

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use emotionclip_data::faces::{FaceSplit, label_texts};
+use emotionclip_data::faces::{FaceSplit, MAX_FACES, label_texts};
 use emotionclip_data::synthetic::Split;
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ Examples:
 Parts:
   faces       every face of the split alone, read by the committed label texts
   probe       logistic regression on the vectors of the training faces, its setting chosen on validation
-  scenes      scenes of four faces: mask on the subject, on nobody, on another face
+  scenes      scenes of four faces, or --scene-faces: mask on the subject, on nobody, on another face
   retrieval   sentences of the six emotions retrieve the nearest face
   precision   faces and scenes again with weights rounded to f16 and int8, as in a web bundle
   leaks       no face and no sentence of the split was trained on (fails if one was)
@@ -71,9 +71,12 @@ pub struct EvaluateArgs {
     /// Parts to measure; default: all
     #[arg(long, value_enum, value_name = "PART", value_delimiter = ',', num_args = 1..)]
     only: Vec<Part>,
-    /// Scenes of four faces
+    /// Scenes
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     scenes: u32,
+    /// Faces in a scene
+    #[arg(long, value_name = "N", default_value_t = MAX_FACES as u32, value_parser = clap::value_parser!(u32).range(1..=MAX_FACES as i64))]
+    scene_faces: u32,
     /// How a single face is read in retrieval and precision
     #[arg(long, value_enum, default_value_t = PictureReading::Still)]
     picture: PictureReading,

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::encoder::Encoder;
 use super::faces::{self, PictureReading};
-use super::scenes;
+use super::scenes::{self, ScenesAsked};
 use super::scored::{Points, Scored, read_as};
 use crate::context::Context;
 
@@ -73,7 +73,7 @@ pub struct Task<'a> {
     /// How pictures are read.
     pub picture: PictureReading,
     /// How many scenes.
-    pub scenes: usize,
+    pub scenes: ScenesAsked,
 }
 
 /// Measures faces and scenes again with weights of each precision.
@@ -97,9 +97,9 @@ pub fn measure(
         let scenes = baseline
             .scenes
             .map(|before| {
-                let (data, count) = (task.data, task.scenes);
+                let (data, asked) = (task.data, task.scenes);
                 let after =
-                    scenes::measure_subject(&model.encoder, data, &classes, count, context)?;
+                    scenes::measure_subject(&model.encoder, data, &classes, asked, context)?;
                 compared(&after, before)
             })
             .transpose()?;

@@ -213,7 +213,12 @@ fn probe(result: &ProbeResult) -> EvaluationPart {
 
 fn scenes(result: &ScenesResult) -> EvaluationPart {
     let other = &result.other_face;
-    let measures = vec![
+    let faces = match result.faces {
+        1 => "one face".to_owned(),
+        4 => "four faces".to_owned(),
+        faces => format!("{faces} faces"),
+    };
+    let mut measures = vec![
         accuracy(
             "Subject",
             "The mask is on the subject; the subject's emotion is read.",
@@ -230,7 +235,9 @@ fn scenes(result: &ScenesResult) -> EvaluationPart {
             "Subject minus empty mask, scene by scene.",
             &result.gain,
         ),
-        Measure {
+    ];
+    if result.faces > 1 {
+        measures.push(Measure {
             chance: Some(CHANCE),
             ..share(
                 "Another face",
@@ -238,22 +245,23 @@ fn scenes(result: &ScenesResult) -> EvaluationPart {
                 other.read,
                 other.interval,
             )
-        },
-        Measure {
+        });
+        measures.push(Measure {
             chance: Some(CHANCE),
             ..plain(
                 "Subject in spite of the mask",
                 "The mask is on another face; the subject's emotion is read all the same.",
                 other.subject_read,
             )
-        },
-    ];
+        });
+    }
     let introduction = format!(
-        "{} scenes of {} faces with different emotions over {} frames, made of the split's faces \
+        "{} scenes of {} with different emotions over {} frames, made of the split's faces \
          with seed {}, which is kept for evaluations; label texts as above.",
-        result.scenes, result.faces, result.frames, result.seed
+        result.scenes, faces, result.frames, result.seed
     );
-    let mut shown = part("scenes", "Scenes of four faces", introduction, measures);
+    let title = format!("Scenes of {faces}");
+    let mut shown = part("scenes", &title, introduction, measures);
     confusion(&mut shown, "Mask on the subject.", &result.subject);
     confusion(&mut shown, "Empty mask.", &result.empty_mask);
     shown

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use burn::tensor::{Tensor, TensorData};
 use emotionclip::preprocess::{Crops, Preprocess, PreprocessedClip};
 use emotionclip::{Clip, Emotion};
-use emotionclip_data::faces::{FaceConfig, FaceCorpus, FaceSplit, MAX_FACES};
+use emotionclip_data::faces::{FaceConfig, FaceCorpus, FaceSplit};
 use serde::Serialize;
 
 use super::super::emoclip::clips::ahead;
@@ -27,6 +27,15 @@ pub struct OtherFace {
     pub interval: (f64, f64),
     /// Share of scenes in which the subject's emotion is read although the mask is elsewhere.
     pub subject_read: f64,
+}
+
+/// Which scenes are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScenesAsked {
+    /// How many.
+    pub count: usize,
+    /// Faces in each.
+    pub faces: usize,
 }
 
 /// Scores on scenes.
@@ -84,10 +93,11 @@ pub fn measure(
     encoder: &Encoder,
     data: &Arc<FaceSplit>,
     classes: &Embeddings,
-    count: usize,
+    asked: ScenesAsked,
     context: &Context,
 ) -> anyhow::Result<ScenesResult> {
-    let read = read(encoder, data, classes, count, Masks::All, context)?;
+    let ScenesAsked { count, faces } = asked;
+    let read = read(encoder, data, classes, asked, Masks::All, context)?;
     let share = |wanted: &[Emotion]| {
         let pairs = read.other.iter().zip(wanted);
         pairs.filter(|(read, wanted)| read == wanted).count() as f64 / count.max(1) as f64
@@ -97,7 +107,7 @@ pub fn measure(
     let empty_mask = Scored::new(&read.truth, read.empty)?;
     Ok(ScenesResult {
         scenes: count,
-        faces: MAX_FACES,
+        faces,
         frames: encoder.facts().frames,
         seed: FaceConfig::EVALUATION_SEED,
         gain: Points::between(&subject.right, &empty_mask.right)?,
@@ -119,10 +129,10 @@ pub fn measure_subject(
     encoder: &Encoder,
     data: &Arc<FaceSplit>,
     classes: &Embeddings,
-    count: usize,
+    asked: ScenesAsked,
     context: &Context,
 ) -> anyhow::Result<Scored> {
-    let read = read(encoder, data, classes, count, Masks::Subject, context)?;
+    let read = read(encoder, data, classes, asked, Masks::Subject, context)?;
     Scored::new(&read.truth, read.subject)
 }
 
@@ -130,12 +140,13 @@ fn read(
     encoder: &Encoder,
     data: &Arc<FaceSplit>,
     classes: &Embeddings,
-    count: usize,
+    asked: ScenesAsked,
     masks: Masks,
     context: &Context,
 ) -> anyhow::Result<Readings> {
+    let ScenesAsked { count, faces } = asked;
     let frames = encoder.facts().frames;
-    let config = FaceConfig::evaluation(encoder.drawn_size(), frames, MAX_FACES);
+    let config = FaceConfig::evaluation(encoder.drawn_size(), frames, faces);
     let corpus = FaceCorpus::new(config, Arc::clone(data)).or_bad_input("corpus")?;
     let bar = context.progress(count as u64, "scenes");
     let preprocess = encoder.preprocess();
