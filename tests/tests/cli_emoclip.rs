@@ -11,6 +11,7 @@ use emotionclip::emoclip::{EmoClipConfig, PretrainedEmoClip, default_preprocess}
 use emotionclip::parameters::to_state_dict;
 use emotionclip_data::dfer::Benchmark;
 use emotionclip_data::dfer::fixtures::{self, FixtureOptions};
+use emotionclip_data::faces::miniature;
 use integration_tests::cli::{Sandbox, program, small_model};
 use serde_json::Value;
 
@@ -59,6 +60,56 @@ fn losses(file: &Path) -> Vec<String> {
             )
         })
         .collect()
+}
+
+#[test]
+fn a_model_is_trained_on_real_faces_from_the_towers_of_an_emotionclip_and_goes_on() {
+    let (_folder, sandbox) = sandbox();
+    miniature::write_faces(&sandbox.path("fer2013"), [6, 3, 4]).unwrap();
+    miniature::write_texts(&sandbox.path("goemotions")).unwrap();
+    let build = "data build-scenes --faces fer2013 --texts goemotions --out corpus";
+    assert_eq!(sandbox.run(&words(build)).code, Some(0));
+    let train =
+        "emoclip faces --root corpus --model nano --frames 2 --batch-size 4 --epoch-clips 8";
+    let found = sandbox.json(&words(&format!("{train} --epochs 2 --run whole")));
+    assert_eq!(
+        (&found["steps"], &found["clips_seen"]),
+        (&4.into(), &16.into())
+    );
+
+    // The image tower has moved, the text tower is nano's.
+    let bytes = |name: &str| std::fs::read(sandbox.path(name)).unwrap();
+    let trained = checkpoint::read(bytes("whole/model.safetensors"), "whole").unwrap();
+    let export = "export --model nano --format safetensors --out nano.safetensors";
+    assert_eq!(sandbox.run(&words(export)).code, Some(0));
+    let nano = checkpoint::read(bytes("nano.safetensors"), "nano").unwrap();
+    for (key, moved) in [
+        ("backbone.visual.conv1.weight", true),
+        ("backbone.text_projection", false),
+        ("backbone.token_embedding.weight", false),
+    ] {
+        assert_eq!(trained[key] != nano[key], moved, "{key}");
+    }
+
+    // In two parts it is the same run.
+    assert_eq!(
+        sandbox
+            .run(&words(&format!("{train} --epochs 1 --run parts")))
+            .code,
+        Some(0)
+    );
+    let resumed = sandbox.json(&words("emoclip faces --run parts --resume --epochs 2"));
+    assert_eq!(resumed["model_sha256"], found["model_sha256"]);
+    let losses = |run: &str| losses(&sandbox.path(&format!("{run}/metrics.jsonl")));
+    assert_eq!(losses("parts"), losses("whole"));
+
+    let measured = sandbox.json(&words(
+        "evaluate --root corpus --model whole/model.safetensors --only faces,retrieval",
+    ));
+    assert_eq!(measured["model"]["family"], "EmoCLIP");
+    let refused = words("emoclip faces --root corpus --epoch-clips 3 --batch-size 4 --run no");
+    sandbox.refuses(&refused, &["--epoch-clips", "one batch"]);
+    assert!(!sandbox.path("no").exists());
 }
 
 #[test]

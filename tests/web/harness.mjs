@@ -50,7 +50,7 @@ export function pictureFile() {
 }
 
 /**
- * @param {{webgpu?: boolean, camera?: 'file' | 'denied' | 'none'}} options `webgpu` gives the browser
+ * @param {{webgpu?: boolean, camera?: 'file' | 'two' | 'denied' | 'none'}} options `webgpu` gives the browser
  *   its software graphics processor; without it there is none
  */
 export async function browse({ webgpu = false, camera = 'file' } = {}) {
@@ -61,6 +61,7 @@ export async function browse({ webgpu = false, camera = 'file' } = {}) {
     args.push('--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream',
       `--use-file-for-fake-video-capture=${cameraFile()}`);
   }
+  if (camera === 'two') args.push('--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=device-count=2');
   if (camera === 'denied') args.push('--use-fake-device-for-media-stream');
   return chromium.launch({ executablePath: env('CHROMIUM'), headless: true, args });
 }

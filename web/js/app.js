@@ -139,8 +139,8 @@ async function firstModel() {
   const { model } = readView();
   const wished = models.find(({ id }) => id === model) ?? models[0];
   $('#models').replaceChildren(...models.map(({ id, card }) => new Option(card.name, id, false, id === wished.id)));
-  // A folder of the page's own origin, such as `models/mine/`; the policy refuses any other.
-  return model?.includes('/') ? { ...modelAt(model), id: model } : bundledModel(wished.id);
+  // A folder of the page's own origin, such as `models/mine/`, or of one that its build allowed.
+  return model?.includes('/') ? modelAt(model) : bundledModel(wished.id);
 }
 
 /** The engine could not be started, or the model not loaded. */
@@ -335,17 +335,23 @@ async function use(kind, open) {
 
 async function useCamera(deviceId) {
   await use('camera', async () => {
-    const id = await sources.camera(deviceId, () => {
-      sources.stop();
-      stage.clear();
-      $('#welcome').hidden = false;
-      say('The camera was switched off or unplugged.');
-    });
+    const id = await sources.camera(deviceId, cameraGone);
     const cameras = await sources.cameras();
     $('#cameras').replaceChildren(...cameras.map(({ deviceId: value, label }, index) =>
       new Option(label || `Camera ${index + 1}`, value, false, value === id)));
   });
   if (sources.kind === 'camera') $('#camera-choice').hidden = $('#cameras').options.length < 2;
+}
+
+function cameraGone() {
+  sources.stop();
+  state.source += 1;
+  stage.clear();
+  $('#welcome').hidden = false;
+  $('#camera-choice').hidden = true;
+  $('#pause').disabled = true;
+  for (const button of document.querySelectorAll('[data-source]')) button.setAttribute('aria-pressed', 'false');
+  say('The camera was switched off or unplugged.', { action: 'Use it again', onAction: () => useCamera() });
 }
 
 const useSample = () => use('sample', () => sources.sample());
@@ -461,6 +467,11 @@ $('#clear-history').addEventListener('click', () => {
   for (const id of ['#save-csv', '#save-json', '#clear-history']) $(id).disabled = true;
 });
 $('#models').addEventListener('change', ({ target }) => changeModel(bundledModel(target.value)));
+$('#model-address').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const address = $('#model-url').value.trim();
+  if (address) orSay(() => changeModel(modelAt(address)));
+});
 $('#model-open').addEventListener('click', () => $('#model-files').click());
 $('#model-files').addEventListener('change', ({ target }) => {
   const files = [...target.files];
@@ -488,8 +499,13 @@ function openFiles(files) {
     useFile(first);
     return;
   }
+  orSay(() => changeModel(modelFromFiles(files)));
+}
+
+/** Says in the model's card what prevents something. */
+function orSay(change) {
   try {
-    changeModel(modelFromFiles(files));
+    change();
   } catch (error) {
     $('#model-status').textContent = `${error.message}.`;
   }

@@ -12,13 +12,32 @@ export async function bundledModels() {
   return (await response.json()).models;
 }
 
+/** The origins that models may come from: the page's own and those its build allowed. */
+export function allowedOrigins() {
+  const policy = document.querySelector('meta[http-equiv="Content-Security-Policy"]')?.content ?? '';
+  const sources = policy.split(';').map((rule) => rule.trim().split(/\s+/)).find(([name]) => name === 'connect-src') ?? [];
+  return [location.origin, ...sources.slice(1).filter((source) => source.includes('://'))];
+}
+
 /**
- * A model from a folder of the page's own origin, or of an origin in its policy's `connect-src`.
- * @param {string} folder
+ * A model from a folder of the page's own origin, or of one that the page's policy allows.
+ * @param {string} folder an address, or a path relative to the page
  */
 export function modelAt(folder) {
-  const base = new URL(folder.endsWith('/') ? folder : `${folder}/`, document.baseURI);
+  const plain = folder.trim().replace(/model\.json$/, '');
+  let base;
+  try {
+    base = new URL(plain.endsWith('/') ? plain : `${plain}/`, document.baseURI);
+  } catch {
+    throw coded('model', `“${folder}” is no address: give that of the folder that \`trainer export --format web\` wrote`);
+  }
+  const origins = allowedOrigins();
+  if (!origins.includes(base.origin)) {
+    const where = origins.length > 1 ? `${origins.join(', ')}` : `its own address, ${origins[0]}`;
+    throw coded('model', `this page may fetch models from ${where} only; download the files and open them here instead`);
+  }
   return {
+    id: folder,
     name: base.pathname.split('/').at(-2) ?? folder,
     read: (file, onProgress, fresh) => cachedFetch(new URL(file, base), onProgress, fresh),
   };

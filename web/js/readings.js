@@ -109,8 +109,15 @@ export class ProbeView {
     const find = (name) => probe.values[probe.labels.findIndex((label) => label.toLowerCase() === name)];
     const plane = this.#root.querySelector('#affect');
     const [valence, arousal] = [find('valence'), find('arousal')];
-    plane.hidden = valence === undefined || arousal === undefined;
-    if (!plane.hidden) this.#draw(valence, arousal);
+    const hasPlane = valence !== undefined && arousal !== undefined;
+    plane.hidden = probe.kind !== 'ridge' && !hasPlane;
+    plane.querySelector('canvas').hidden = !hasPlane;
+    if (hasPlane) {
+      this.#draw(valence, arousal);
+    } else if (!plane.hidden) {
+      plane.querySelector('#affect-text').textContent = probe.labels
+        .map((label, index) => `${label} ${probe.values[index].toFixed(2)}`).join(', ');
+    }
     const key = probe.labels.join('\n');
     if (key !== this.#labels) {
       this.#labels = key;
@@ -125,20 +132,30 @@ export class ProbeView {
     const { width, height } = canvas;
     const style = getComputedStyle(canvas);
     context.clearRect(0, 0, width, height);
-    context.strokeStyle = style.getPropertyValue('--line');
+    // Computed colours, because a canvas doesn't know `light-dark()`.
+    context.strokeStyle = style.outlineColor;
     context.beginPath();
     context.moveTo(width / 2, 0);
     context.lineTo(width / 2, height);
     context.moveTo(0, height / 2);
     context.lineTo(width, height / 2);
     context.stroke();
+    context.fillStyle = style.outlineColor;
+    context.font = '12px system-ui, sans-serif';
+    context.textAlign = 'left';
+    context.fillText('unpleasant', 6, height / 2 - 6);
+    context.textAlign = 'right';
+    context.fillText('pleasant', width - 6, height / 2 - 6);
+    context.textAlign = 'center';
+    context.fillText('excited', width / 2, 16);
+    context.fillText('calm', width / 2, height - 8);
     const place = (value, side) => (Math.min(1, Math.max(-1, value)) + 1) / 2 * side;
-    context.fillStyle = style.getPropertyValue('--accent');
+    context.fillStyle = style.color;
     context.beginPath();
     context.arc(place(valence, width), height - place(arousal, height), 9, 0, 7);
     context.fill();
     this.#root.querySelector('#affect-text').textContent =
-      `Valence ${valence.toFixed(2)}, arousal ${arousal.toFixed(2)} (left to right, bottom to top, −1 to 1)`;
+      `Valence ${valence.toFixed(2)}, arousal ${arousal.toFixed(2)}; each from −1 to 1`;
   }
 }
 

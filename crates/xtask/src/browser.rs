@@ -18,7 +18,7 @@ const CHROMIUM: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "c
 /// Builds the page and the trainer it is compared with (unless `TRAINER` names one), serves it, and
 /// lets a browser click through all of it. Returns what had to be left out for want of a program.
 pub fn test(workspace: &Workspace) -> Result<Vec<String>> {
-    let dist = page::build(workspace)?;
+    let dist = page::build(workspace, &[])?;
     let missing: Vec<String> = [Tool::Chromium, Tool::Node, Tool::Ffmpeg]
         .into_iter()
         .filter(|tool| !tool.is_present(workspace))

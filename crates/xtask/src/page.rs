@@ -24,8 +24,9 @@ const LIBRARY: &str = "emotionclip_web";
 /// The module's name as the page's worker imports it, which is what trunk calls it.
 const MODULE: &str = "emotionclip-web";
 
-/// Builds the page and returns its folder.
-pub fn build(workspace: &Workspace) -> Result<PathBuf> {
+/// Builds the page and returns its folder. Models may come from the page's own origin and from
+/// `origins`.
+pub fn build(workspace: &Workspace, origins: &[String]) -> Result<PathBuf> {
     for tool in [Tool::WasmStd, Tool::WasmBindgen] {
         tool.set_up(workspace)
             .with_context(|| format!("setting up the {}", tool.name()))?;
@@ -36,7 +37,7 @@ pub fn build(workspace: &Workspace) -> Result<PathBuf> {
         fs::remove_dir_all(&dist).with_context(|| format!("{}: can't remove", dist.display()))?;
     }
     bind(workspace, &module, &dist)?;
-    copy_page(&workspace.root.join("web"), &dist)?;
+    copy_page(&workspace.root.join("web"), &dist, origins)?;
     println!("  the page is in {}", dist.display());
     Ok(dist)
 }
@@ -77,11 +78,12 @@ fn bind(workspace: &Workspace, module: &Path, dist: &Path) -> Result<()> {
     process::run(command.arg(dist).arg(module))
 }
 
-fn copy_page(web: &Path, dist: &Path) -> Result<()> {
+fn copy_page(web: &Path, dist: &Path, origins: &[String]) -> Result<()> {
     let page = web.join("index.html");
     let text =
         fs::read_to_string(&page).with_context(|| format!("{}: can't read", page.display()))?;
-    fs::write(dist.join("index.html"), without_trunk(&text))?;
+    let text = with_origins(&without_trunk(&text), origins)?;
+    fs::write(dist.join("index.html"), text)?;
     for file in FILES {
         fs::copy(web.join(file), dist.join(file)).with_context(|| format!("web/{file}"))?;
     }
@@ -95,6 +97,32 @@ fn copy_page(web: &Path, dist: &Path) -> Result<()> {
 fn without_trunk(page: &str) -> String {
     let kept = page.lines().filter(|line| !line.contains("data-trunk"));
     kept.fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// The page with more origins in its policy.
+fn with_origins(page: &str, origins: &[String]) -> Result<String> {
+    if origins.is_empty() {
+        return Ok(page.to_owned());
+    }
+    let own = "connect-src 'self'";
+    ensure!(page.contains(own), "web/index.html: no {own} in its policy");
+    Ok(page.replacen(own, &format!("{own} {}", origins.join(" ")), 1))
+}
+
+/// An origin as a policy takes it: scheme, host and perhaps a port.
+pub fn origin(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    let host = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let is_plain = |host: &str| {
+        let known = |letter: char| letter.is_ascii_alphanumeric() || "-.:[]".contains(letter);
+        !host.is_empty() && host.chars().all(known)
+    };
+    match host {
+        Some(host) if is_plain(host) => Ok(text.to_owned()),
+        _ => Err("give a scheme and a host, as in https://models.example.org".to_owned()),
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
@@ -145,6 +173,31 @@ mod tests {
                 "{name} is unknown to trunk"
             );
         }
+    }
+
+    #[test]
+    fn more_origins_stand_in_the_policy_of_the_page() {
+        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web");
+        let page = fs::read_to_string(web.join("index.html")).unwrap();
+        let origins = [
+            origin("https://models.example.org/").unwrap(),
+            origin("http://127.0.0.1:81").unwrap(),
+        ];
+        let changed = with_origins(&page, &origins).unwrap();
+        assert!(
+            changed.contains("connect-src 'self' https://models.example.org http://127.0.0.1:81;")
+        );
+        assert_eq!(with_origins(&page, &[]).unwrap(), page);
+        for wrong in [
+            "models.example.org",
+            "https://",
+            "https://a.org; script-src *",
+            "https://a.org/b",
+            "'self'",
+        ] {
+            assert!(origin(wrong).is_err(), "{wrong}");
+        }
+        assert!(with_origins("<head></head>", &origins).is_err());
     }
 
     #[test]

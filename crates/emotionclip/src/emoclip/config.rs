@@ -148,6 +148,12 @@ impl EmoClipConfig {
         Self::on(EmotionClipConfig::nano(), temporal)
     }
 
+    /// This temporal transformer on the towers of an EmotionCLIP, without its subject.
+    #[must_use]
+    pub fn on_towers_of(self, towers: &EmotionClipConfig) -> Self {
+        Self::on(towers.clone(), self.temporal)
+    }
+
     /// EmotionCLIP's towers without a subject under another temporal encoder.
     fn on(towers: EmotionClipConfig, temporal: EmoClipTemporalConfig) -> Self {
         Self {

@@ -4,6 +4,7 @@ mod checkpoint;
 pub(super) mod clips;
 mod dataset;
 mod downstream;
+mod faces;
 mod models;
 mod output;
 mod prototypes;
@@ -25,6 +26,7 @@ Examples:
   trainer emoclip zero-shot --dataset dfew --root DFEW --model emoclip.safetensors
   trainer emoclip train --dataset mafw --root MAFW --mode captions --clip ViT-B-32.pt --run runs/mafw
   trainer emoclip train --run runs/mafw --resume
+  trainer emoclip faces --root corpora/faces --run runs/emoclip
   trainer emoclip downstream --root clips --scores scores.csv --model emoclip.safetensors
   trainer emoclip layout mafw                                # what the folder must hold";
 
@@ -42,6 +44,8 @@ enum Command {
     ZeroShot(zero_shot::ZeroShotArgs),
     /// Train on a benchmark's folds and test on them; resumable
     Train(train::TrainArgs),
+    /// Train on real faces and utterances, on the towers of an EmotionCLIP; resumable
+    Faces(faces::FacesArgs),
     /// Train a head for scores of clips, such as of symptoms; resumable
     Downstream(downstream::DownstreamArgs),
     /// Show what a benchmark's folder must hold
@@ -61,6 +65,7 @@ pub fn run(args: &EmoClipArgs, context: &Context) -> anyhow::Result<()> {
     match &args.command {
         Command::ZeroShot(args) => zero_shot::run(args, context),
         Command::Train(args) => train::run(args, context),
+        Command::Faces(args) => faces::run(args, context),
         Command::Downstream(args) => downstream::run(args, context),
         Command::Layout { dataset } => {
             let result = json!({
