@@ -42,6 +42,24 @@ test('a worker that dies is started again, and the camera goes on', async () => 
   await nextReading(page, 2);
 });
 
+test('a model for which there is no memory is refused, and the old one goes on', async () => {
+  const page = await open(await start());
+  await page.click('#start-sample');
+  await nextReading(page);
+  // A frame on its way would find no memory before the model does.
+  await page.click('#pause');
+  await page.waitForTimeout(1500);
+  // Everything the browser gives is taken, so that the next model really finds none.
+  await page.evaluate(() => globalThis.emotionclip.fillMemory());
+  await page.selectOption('#models', 'mini');
+  await banner(page, /The engine ran out of memory; it was started again/);
+  await page.waitForFunction(() => /no more memory.* stays in use/.test(document.querySelector('#model-status').textContent));
+  await page.waitForSelector('html[data-ready]', { timeout: 240_000 });
+  assert.equal(await page.inputValue('#models'), 'nano');
+  await page.click('#pause');
+  await nextReading(page, 2);
+});
+
 test('a camera that is refused or missing leaves the other sources', async () => {
   for (const [camera, pattern] of [['denied', /was not allowed/], ['none', /No camera was found/]]) {
     const page = await open(await start({ camera }), { context: { permissions: [] } });

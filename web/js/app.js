@@ -168,7 +168,9 @@ function lost(engine, error) {
   state.inFlight = false;
   state.restarts += 1;
   delete document.documentElement.dataset.ready;
-  const what = error.code === 'device-lost' ? 'The graphics processor was lost' : 'The engine stopped';
+  const what = {
+    'device-lost': 'The graphics processor was lost', memory: 'The engine ran out of memory',
+  }[error.code] ?? 'The engine stopped';
   if (state.restarts > MOST_RESTARTS && state.device.kind === 'webgpu') {
     state.wish = 'cpu';
     say(`${what} again and again, so the page goes on with the CPU.`);
@@ -525,6 +527,7 @@ if (navigator.serviceWorker && location.protocol.startsWith('http')) {
 /** For tests only: what a crash and a lost device look like. */
 globalThis.emotionclip = {
   loseDevice: () => state.engine?.ask('loseDevice'),
+  fillMemory: () => state.engine?.ask('fillMemory'),
   killWorker: () => { const { engine } = state; engine?.kill(); lost(engine, new Error('killed')); },
   subject: setSubject,
 };

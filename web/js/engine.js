@@ -70,10 +70,9 @@ export class Engine {
   }
 
   /** Ends the worker without a word: what a crash looks like, and how a lost one is given up. */
-  kill() {
+  kill(error = coded('worker', 'the worker has ended')) {
     this.#worker?.terminate();
     this.#worker = null;
-    const error = coded('worker', 'the worker has ended');
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
@@ -92,12 +91,12 @@ export class Engine {
     const error = coded(message.code, message.message);
     waiting?.reject(error);
     // A trapped module and a lost device answer nothing sensible any more.
-    if (['worker', 'device-lost', 'device'].includes(message.code)) this.#lose(error);
+    if (['worker', 'memory', 'device-lost', 'device'].includes(message.code)) this.#lose(error);
   }
 
   #lose(error) {
     if (!this.#worker) return;
-    this.kill();
+    this.kill(error);
     this.#onLost(error);
   }
 }

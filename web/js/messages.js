@@ -23,18 +23,19 @@
  * | `loadProbe` | `content`: ArrayBuffer | `probeLoaded`: `labels`: string[] |
  * | `dropProbe` | – | `probeDropped` |
  * | `loseDevice` | – (tests only) | `deviceLosing` |
+ * | `fillMemory` | – (tests only) | `memoryFilled`: `heap` |
  * | `dispose` | – | `disposed`, then the worker closes |
  *
  * | worker → page, unasked | fields |
  * |---|---|
  * | `progress` | `phase`: 'engine' or 'shaders', `loaded`, `total` (0 when unknown) |
- * | `error` without `seq` | `code`: 'device-lost' or 'worker', `message`: the worker is of no more use |
+ * | `error` without `seq` | `code`: 'device-lost', 'memory' or 'worker', `message`: the worker is of no more use |
  *
  * @typedef {{name: string, texts: string[]}} Label
  * @typedef {{mode: 'auto'} | {mode: 'whole'} | {mode: 'person', id: number}
  *   | {mode: 'box', edges: [number, number, number, number]}} Subject in pixels of the frame
  * @typedef {{type: 'error', seq?: number, code: string, message: string}} ErrorMessage `code` is
- *   'model', 'labels', 'picture', 'subject', 'probe', 'device', 'device-lost', 'version' or 'worker'
+ *   'model', 'labels', 'picture', 'subject', 'probe', 'device', 'device-lost', 'memory', 'version' or 'worker'
  *
  * One frame is in flight at a time: the page sends the next after the answer to the last, and drops
  * what the camera shows in between.

@@ -77,6 +77,20 @@ async function pixels(frame) {
   }
 }
 
+const OUT_OF_MEMORY = {
+  type: 'error', code: 'memory', message: 'the browser gives the page no more memory, and a smaller model needs less',
+};
+
+/** Whether the module could have more memory: a trap without is for want of it. */
+function canGrow(pages = 1) {
+  try {
+    wasm?.memory.grow(pages);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const heap = () => wasm?.memory.buffer.byteLength ?? 0;
 
 const answers = {
@@ -136,6 +150,11 @@ const answers = {
     engine.dropProbe();
     return { type: 'probeDropped' };
   },
+  /** Takes all memory that the browser gives, in ever smaller pieces. */
+  fillMemory() {
+    for (let pages = 32_768; pages >= 1; pages = Math.floor(pages / 2)) while (canGrow(pages));
+    return { type: 'memoryFilled', heap: heap() };
+  },
   loseDevice() {
     engine.loseDevice();
     return { type: 'deviceLosing' };
@@ -156,6 +175,13 @@ self.addEventListener('message', ({ data }) => {
   last = last.then(() => answer(data));
 });
 
+// A trap between two turns of a call reaches nobody who waits for it; the page hears of the event.
+self.addEventListener('error', (event) => {
+  if (canGrow()) return;
+  event.preventDefault();
+  post(OUT_OF_MEMORY);
+});
+
 async function answer(request) {
   const { seq } = request;
   try {
@@ -165,6 +191,10 @@ async function answer(request) {
   } catch (error) {
     // A trap leaves the module in no defined state; an Error from Rust has a code.
     const trapped = error instanceof WebAssembly.RuntimeError;
+    if (trapped && !canGrow()) {
+      post({ ...OUT_OF_MEMORY, seq });
+      return;
+    }
     const code = trapped ? 'worker' : error.code ?? 'worker';
     post({ type: 'error', seq, code, message: String(error.message ?? error) });
   }
