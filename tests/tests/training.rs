@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use emotionclip::checkpoint;
 use integration_tests::cli::{Sandbox, program};
 use serde_json::Value;
 
@@ -187,6 +188,56 @@ fn ctrl_c_saves_and_stops() {
     let whole = sandbox.json(&["pretrain", "--config", "run.toml", "--run", "whole"]);
     let resumed = sandbox.json(&["pretrain", "--run", "stopped", "--resume"]);
     assert_eq!(resumed["model_sha256"], whole["model_sha256"]);
+}
+
+#[test]
+fn a_run_starts_from_a_model_but_for_the_tensors_that_are_to_begin_anew() {
+    let (folder, sandbox) = sandbox();
+    assert!(
+        start(folder.path(), "first", false)
+            .wait()
+            .unwrap()
+            .success()
+    );
+    // At these rates nothing moves, so what differs afterwards differed at the start.
+    let still = CONFIG
+        .replace("learning_rate = 1e-3", "learning_rate = 1e-12")
+        .replace("weight_decay = 0.05", "weight_decay = 0.0");
+    let from = "seed = 6\nstart_from = \"first/model.safetensors\"\nstart_without = [\".attn.\"]";
+    sandbox.write(
+        "run.toml",
+        still.replace("\nseed = 5\nvalidate", &format!("\n{from}\nvalidate")),
+    );
+    assert!(
+        start(folder.path(), "second", false)
+            .wait()
+            .unwrap()
+            .success()
+    );
+    let model = |run: &str| {
+        let bytes = std::fs::read(sandbox.path(&format!("{run}/model.safetensors"))).unwrap();
+        checkpoint::read(bytes, run).unwrap()
+    };
+    let (first, second) = (model("first"), model("second"));
+    let mut anew = 0;
+    for (key, tensor) in &first {
+        let (before, after) = (tensor.to_f32(), second[key].to_f32());
+        let moved = before.iter().zip(&after).any(|(a, b)| (a - b).abs() > 1e-6);
+        let is_weight = key.contains(".attn.") && key.ends_with("weight");
+        anew += usize::from(is_weight && moved);
+        assert!(!moved || key.contains(".attn."), "{key}");
+    }
+    assert_eq!(anew, 4, "both projections of both towers' only blocks");
+
+    sandbox.write(
+        "run.toml",
+        CONFIG.replace(
+            "\nseed = 5\nvalidate",
+            &format!("\n{}\nvalidate", from.replace(".attn.", ".atn.")),
+        ),
+    );
+    let arguments = ["pretrain", "--config", "run.toml", "--run", "third"];
+    sandbox.refuses(&arguments, &["start_without", "'.atn.'"]);
 }
 
 #[test]

@@ -138,7 +138,7 @@ async function firstModel() {
   const models = await bundledModels();
   const { model } = readView();
   const wished = models.find(({ id }) => id === model) ?? models[0];
-  $('#models').replaceChildren(...models.map(({ id, card }) => new Option(card.name, id, false, id === wished.id)));
+  $('#models').replaceChildren(...models.map(({ id, name }) => new Option(name, id, false, id === wished.id)));
   // A folder of the page's own origin, such as `models/mine/`, or of one that its build allowed.
   return model?.includes('/') ? modelAt(model) : bundledModel(wished.id);
 }

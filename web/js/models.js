@@ -5,7 +5,7 @@ import { coded } from './engine.js';
 const CACHE = 'emotionclip-models-1';
 const INDEX = new URL('../models/index.json', import.meta.url);
 
-/** The bundled models: `[{id, card: {name, trainedOn, …}}, …]`. */
+/** The bundled models: `[{id, name}, …]`. */
 export async function bundledModels() {
   const response = await fetch(INDEX);
   if (!response.ok) throw coded('model', `models/index.json can't be fetched (${response.status})`);

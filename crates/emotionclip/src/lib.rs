@@ -71,6 +71,7 @@
 
 #![warn(missing_docs)]
 
+pub mod card;
 pub mod checkpoint;
 pub mod clip;
 pub mod config;

@@ -1,5 +1,5 @@
 //! What the files of all models of video and text have in common: tensors, and as metadata the
-//! configuration, the preprocessing and the tokenizer's settings.
+//! configuration, the preprocessing, the tokenizer's settings and perhaps a card.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::card::{CARD_KEY, ModelCard};
 use crate::checkpoint::{self, StateDict};
 use crate::config::EmotionClipConfig;
 use crate::parameters::{Completeness, Keyed, load_state_dict};
@@ -36,6 +37,7 @@ pub(crate) struct ModelFile<C> {
     pub(crate) config: C,
     pub(crate) preprocess: Preprocess,
     pub(crate) tokenizer: ClipTokenizer,
+    pub(crate) card: Option<ModelCard>,
 }
 
 impl<C: FileConfig> ModelFile<C> {
@@ -63,6 +65,8 @@ impl<C: FileConfig> ModelFile<C> {
             Some(text) => parse(name, TOKENIZER_KEY, text)?,
             None => config.default_tokenizer(),
         };
+        let card = metadata.get(CARD_KEY);
+        let card = card.map(|text| parse(name, CARD_KEY, text)).transpose()?;
         let tokenizer = tokenizer(settings)?;
         fits(name, &config.towers(), &tokenizer, &preprocess)?;
         Ok(Self {
@@ -71,6 +75,7 @@ impl<C: FileConfig> ModelFile<C> {
             config,
             preprocess,
             tokenizer,
+            card,
         })
     }
 
@@ -90,14 +95,17 @@ pub(crate) fn metadata<C: FileConfig>(
     config: &C,
     preprocess: &Preprocess,
     tokenizer: &ClipTokenizer,
+    card: Option<&ModelCard>,
 ) -> BTreeMap<String, String> {
     let entries = [
         (C::KEY, serde_json::to_string(config)),
         (PREPROCESS_KEY, serde_json::to_string(preprocess)),
         (TOKENIZER_KEY, serde_json::to_string(tokenizer.config())),
     ];
+    let card = card.map(|card| (CARD_KEY, serde_json::to_string(card)));
     entries
         .into_iter()
+        .chain(card)
         .filter_map(|(key, json)| Some((key.to_owned(), json.ok()?)))
         .collect()
 }

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::card::ModelCard;
 use crate::checkpoint::{CheckpointError, write_safetensors};
 use crate::clip::Clip;
 use crate::config::{ConfigError, EmotionClipConfig};
@@ -34,6 +35,8 @@ pub struct Pretrained {
     pub tokenizer: ClipTokenizer,
     /// The preprocessing that the frame encoder was trained with.
     pub preprocess: Preprocess,
+    /// What must be known of the model, if somebody wrote it down.
+    pub card: Option<ModelCard>,
 }
 
 /// Why a model file can't be used.
@@ -116,6 +119,7 @@ impl Pretrained {
             model,
             tokenizer,
             preprocess,
+            card: None,
         })
     }
 
@@ -152,6 +156,7 @@ impl Pretrained {
             model: file.fill(file.config.init(device)?)?,
             tokenizer: file.tokenizer,
             preprocess: file.preprocess,
+            card: file.card,
         })
     }
 
@@ -169,7 +174,8 @@ impl Pretrained {
 
     /// The metadata that makes a safetensors file of the model's tensors a model file.
     pub fn metadata(&self) -> BTreeMap<String, String> {
-        model_file::metadata(self.model.config(), &self.preprocess, &self.tokenizer)
+        let card = self.card.as_ref();
+        model_file::metadata(self.model.config(), &self.preprocess, &self.tokenizer, card)
     }
 
     /// Embeds texts as unit vectors, `[texts.len(), E]`.

@@ -16,8 +16,7 @@ use emotionclip::Pretrained;
 use emotionclip::checkpoint::web::{self, Precision, WebOptions};
 use emotionclip::parameters::to_state_dict;
 use emotionclip_web::{
-    BundleConfig, BundleLoader, CARD_NAME, CONFIG_NAME, Card, Golden, LabelText, MERGES_NAME,
-    SELF_TEST_NAME,
+    BundleConfig, BundleLoader, CARD_NAME, CONFIG_NAME, Golden, MERGES_NAME, SELF_TEST_NAME,
 };
 use serde::Deserialize;
 
@@ -37,19 +36,6 @@ struct Source {
     /// Model file, from the repository's root.
     source: PathBuf,
     precision: Precision,
-    card: SourceCard,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SourceCard {
-    name: String,
-    trained_on: String,
-    caution: String,
-    #[serde(default)]
-    close_up: bool,
-    /// File of labels with their texts, from the repository's root.
-    labels: PathBuf,
 }
 
 fn main() -> Fallible<()> {
@@ -70,18 +56,9 @@ fn pack(root: &Path, source: &Source, out: &Path) -> Fallible<()> {
     let device = Device::flex();
     let name = source.source.display().to_string();
     let pretrained = Pretrained::from_bytes(fs::read(root.join(&source.source))?, &name, &device)?;
-    let labels = fs::read_to_string(root.join(&source.card.labels))?;
-    let labels: BTreeMap<String, Vec<String>> = toml::from_str(&labels)?;
-    let card = Card {
-        name: source.card.name.clone(),
-        trained_on: source.card.trained_on.clone(),
-        caution: source.card.caution.clone(),
-        close_up: source.card.close_up,
-        labels: labels
-            .into_iter()
-            .map(|(name, texts)| LabelText { name, texts })
-            .collect(),
-    };
+    let card = pretrained.card.as_ref();
+    let card =
+        card.ok_or_else(|| format!("{name}: no card inside; `trainer export --card` adds one"))?;
     let options = WebOptions {
         precision: source.precision,
         ..WebOptions::default()
@@ -98,7 +75,7 @@ fn pack(root: &Path, source: &Source, out: &Path) -> Fallible<()> {
             MERGES_NAME.to_owned(),
             Bytes::from(pretrained.tokenizer.merges().to_owned()),
         ),
-        (CARD_NAME.to_owned(), json(&card)?),
+        (CARD_NAME.to_owned(), json(card)?),
     ];
     // The golden vectors are those of the rounded weights, so they are made from the bundle itself.
     let draft = web::export(&state, &extra, options)?;

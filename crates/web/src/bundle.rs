@@ -6,13 +6,14 @@
 //! | `config.json` | architecture, preprocessing and tokenizer settings |
 //! | `merges.txt` | the tokenizer's byte-pair merges |
 //! | `model-….safetensors` | the weights |
-//! | `card.json` | for people: name, what it was trained on, default labels ([`Card`]); may be missing |
+//! | `card.json` | for people: name, what it was trained on, default labels ([`ModelCard`]); may be missing |
 //! | `selftest.json` | golden vectors ([`crate::Golden`]); may be missing |
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::Device;
 use bytes::Bytes;
+use emotionclip::card::ModelCard;
 use emotionclip::checkpoint::web::{self, Manifest};
 use emotionclip::parameters::{load_part, parameter_count, parameters};
 use emotionclip::preprocess::Preprocess;
@@ -20,8 +21,8 @@ use emotionclip::tokenizer::{ClipTokenizer, TokenizerConfig};
 use emotionclip::{EmotionClip, EmotionClipConfig, Pretrained};
 use serde::{Deserialize, Serialize};
 
+use crate::SessionError;
 use crate::selftest::{Golden, SELF_TEST_NAME};
-use crate::{LabelText, SessionError};
 
 /// The configuration's file.
 pub const CONFIG_NAME: &str = "config.json";
@@ -42,30 +43,12 @@ pub struct BundleConfig {
     pub tokenizer: TokenizerConfig,
 }
 
-/// `card.json`: what a visitor must know before believing a reading.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Card {
-    /// Name for the menu.
-    pub name: String,
-    /// What the model was trained on, as the end of the sentence "Trained on …".
-    pub trained_on: String,
-    /// What that means for its readings, one sentence.
-    pub caution: String,
-    /// Whether the model learned from faces that fill the frame: then it is shown the close-up of
-    /// whoever is followed, not the whole picture with a mask.
-    #[serde(default)]
-    pub close_up: bool,
-    /// Labels that suit the model, each with the texts that stand for it.
-    pub labels: Vec<LabelText>,
-}
-
 /// What the page shows of a model.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelInfo {
     /// Missing for a bundle that carries none.
-    pub card: Option<Card>,
+    pub card: Option<ModelCard>,
     /// SHA-256 of the manifest, which `trainer` and saved probes call the model's hash.
     pub hash: String,
     /// Trainable scalars.
@@ -93,7 +76,7 @@ pub struct BundleLoader {
     config: Option<BundleConfig>,
     tokenizer: Option<ClipTokenizer>,
     merges: Option<String>,
-    card: Option<Card>,
+    card: Option<ModelCard>,
     golden: Option<Golden>,
     model: Option<EmotionClip>,
     /// Keys of parameters that no shard has brought yet.
@@ -229,7 +212,7 @@ impl BundleLoader {
         }
         config.preprocess.validate()?;
         let info = ModelInfo {
-            card: self.card,
+            card: self.card.clone(),
             hash: self.hash,
             parameters: parameter_count(&model),
             bytes: self.manifest.files.values().map(|entry| entry.bytes).sum(),
@@ -244,6 +227,7 @@ impl BundleLoader {
             model,
             tokenizer,
             preprocess: config.preprocess,
+            card: self.card,
         };
         Ok((pretrained, info, self.golden))
     }

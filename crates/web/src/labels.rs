@@ -2,32 +2,11 @@
 
 use std::collections::HashMap;
 
+use emotionclip::Pretrained;
+use emotionclip::card::LabelText;
 use emotionclip::zero_shot::{LabelSet, ZeroShot};
-use emotionclip::{Emotion, Pretrained};
-use serde::{Deserialize, Serialize};
 
 use crate::SessionError;
-
-/// A label and the texts that stand for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LabelText {
-    /// Name in readings.
-    pub name: String,
-    /// At least one sentence.
-    pub texts: Vec<String>,
-}
-
-impl LabelText {
-    /// The seven emotions in the template that `trainer` uses, for a model that names no labels.
-    pub fn emotions() -> Vec<Self> {
-        let label = |emotion: Emotion| Self {
-            name: emotion.to_string(),
-            texts: vec![format!("a person feeling {emotion}")],
-        };
-        Emotion::ALL.into_iter().map(label).collect()
-    }
-}
 
 /// The classes of the readings, on the host: a reading is a few hundred products, far less than
 /// it costs to start a kernel for them.

@@ -22,11 +22,10 @@ mod subject;
 #[cfg(target_family = "wasm")]
 mod bindings;
 
-pub use bundle::{
-    BundleConfig, BundleLoader, CARD_NAME, CONFIG_NAME, Card, MERGES_NAME, ModelInfo,
-};
+pub use bundle::{BundleConfig, BundleLoader, CARD_NAME, CONFIG_NAME, MERGES_NAME, ModelInfo};
+pub use emotionclip::card::LabelText;
 pub use error::SessionError;
-pub use labels::{LabelText, Labels};
+pub use labels::Labels;
 pub use lesson::{ClassCount, FitReport, Lesson};
 pub use pixels::rgb_from_rgba;
 pub use selftest::{Golden, SELF_TEST_NAME, SelfTestReport};

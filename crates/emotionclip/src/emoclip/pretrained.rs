@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use bytes::Bytes;
 
 use super::{EmoClip, EmoClipConfig};
+use crate::card::ModelCard;
 use crate::checkpoint::write_safetensors;
 use crate::clip::Clip;
 use crate::config::EmotionClipConfig;
@@ -29,6 +30,8 @@ pub struct PretrainedEmoClip {
     pub tokenizer: ClipTokenizer,
     /// The preprocessing that the image tower was trained with.
     pub preprocess: Preprocess,
+    /// What must be known of the model, if somebody wrote it down.
+    pub card: Option<ModelCard>,
 }
 
 impl FileConfig for EmoClipConfig {
@@ -61,6 +64,7 @@ impl PretrainedEmoClip {
             model,
             tokenizer,
             preprocess,
+            card: None,
         })
     }
 
@@ -97,6 +101,7 @@ impl PretrainedEmoClip {
             model: file.fill(file.config.init(device)?)?,
             tokenizer: file.tokenizer,
             preprocess: file.preprocess,
+            card: file.card,
         })
     }
 
@@ -114,7 +119,8 @@ impl PretrainedEmoClip {
 
     /// The metadata that makes a safetensors file of the model's tensors a model file.
     pub fn metadata(&self) -> BTreeMap<String, String> {
-        model_file::metadata(self.model.config(), &self.preprocess, &self.tokenizer)
+        let card = self.card.as_ref();
+        model_file::metadata(self.model.config(), &self.preprocess, &self.tokenizer, card)
     }
 
     /// Embeds texts as unit vectors, `[texts.len(), E]`.

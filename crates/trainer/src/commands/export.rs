@@ -38,7 +38,8 @@ Examples:
 safetensors: one model file, under the release's keys. hugging-face: a folder that transformers'
 CLIPModel loads, without the temporal encoder. web: a folder of shards with manifest (model.json),
 configuration and tokenizer. What was written is read again and compared with the model: the least
-cosine between embeddings of drawn clips and of texts.";
+cosine between embeddings of drawn clips and of texts. A card (what the model was trained on, what to beware
+of, its labels, whether it is to be shown faces close up) goes along in the first and the last.";
 
 /// Options of `export`.
 #[derive(clap::Args, Clone, Debug)]
@@ -60,6 +61,10 @@ pub struct ExportArgs {
     #[arg(long, value_name = "MIB", default_value_t = 16,
           value_parser = clap::value_parser!(u32).range(1..=1024))]
     shard_mb: u32,
+    /// Card to put into the export: JSON with name, trainedOn, caution, closeUp and labels; default: the
+    /// model's own
+    #[arg(long, value_name = "FILE.json")]
+    card: Option<PathBuf>,
 }
 
 /// Kind of export.
@@ -117,7 +122,12 @@ pub fn run(args: &ExportArgs, context: &Context) -> anyhow::Result<()> {
         return Err(bad_input(message));
     }
     let device = context.open_device()?.device;
-    let model = args.model.load(&device, context)?;
+    let mut model = args.model.load(&device, context)?;
+    if let Some(path) = &args.card {
+        let card = serde_json::from_slice(&read_file(path)?).or_bad_input(path.display())?;
+        model.pretrained.card = Some(card);
+    }
+    let model = model;
     let pretrained = &model.pretrained;
 
     let files = match args.format {

@@ -130,16 +130,17 @@ struct Watched {
 /// Bad input for a file, subject, labels, probe or model that can't be used; a failing device.
 pub fn run(args: &PredictArgs, context: &Context) -> anyhow::Result<()> {
     let media = Media::open(&args.input).map_err(bad_input)?;
+    let model = args.model.open(context)?;
     let choice = match &args.view.subject {
         Some(choice) => choice.clone(),
-        None => args.model.default_subject(),
+        None => model.default_subject(),
     };
     let subject = Subject::read(&choice)?;
-    let labels = args.labels.label_set(None, args.model.label_texts()?)?;
+    let labels = args.labels.label_set(None, &model.label_texts()?)?;
     let format = args.out.as_deref().map(Format::of).transpose()?;
     let probe = args.probe.as_deref().map(read_probe).transpose()?;
     let device = context.open_device()?;
-    let model = args.model.load(&device.device, context)?;
+    let model = model.load(&device.device)?;
     if let (Some(head), Some(path)) = (&probe, &args.probe) {
         check_probe(head, path, &model)?;
     }

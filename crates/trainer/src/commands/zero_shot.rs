@@ -19,7 +19,7 @@ use crate::inputs::cache::{CacheArgs, FeatureCache};
 use crate::inputs::features::{Embedded, FeatureExtractor};
 use crate::inputs::labels::LabelArgs;
 use crate::inputs::subject::Subject;
-use crate::models::{LoadedModel, ModelArgs, read_back};
+use crate::models::{LoadedModel, ModelArgs, OpenedModel, read_back};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -104,22 +104,22 @@ struct DatasetResult<'a> {
 pub fn run(args: &ZeroShotArgs, context: &Context) -> anyhow::Result<()> {
     // What costs nothing is checked before the model is loaded.
     let subject = Subject::read(&args.view.subject())?;
+    let model = args.model.open(context)?;
+    let texts = model.label_texts()?;
     match &args.root {
         Some(root) => {
             let dataset = dataset::open(root, args.labels.folders()?)?;
-            let labels = args
-                .labels
-                .label_set(Some(&dataset.labels), args.model.label_texts()?)?;
+            let labels = args.labels.label_set(Some(&dataset.labels), &texts)?;
             let truth = label_indices(&dataset, &labels)?;
             let items = chosen(&dataset, args.split);
             if items.is_empty() {
                 return Err(bad_input(format!("{}: this part is empty", root.display())));
             }
-            score_dataset(args, context, &subject, &labels, &items, &truth)
+            score_dataset(args, context, model, &subject, &labels, &items, &truth)
         }
         None => {
-            let labels = args.labels.label_set(None, args.model.label_texts()?)?;
-            read_inputs(args, context, &subject, &labels)
+            let labels = args.labels.label_set(None, &texts)?;
+            read_inputs(args, context, model, &subject, &labels)
         }
     }
 }
@@ -127,12 +127,13 @@ pub fn run(args: &ZeroShotArgs, context: &Context) -> anyhow::Result<()> {
 fn score_dataset(
     args: &ZeroShotArgs,
     context: &Context,
+    model: OpenedModel,
     subject: &Subject,
     labels: &LabelSet,
     items: &[&FolderItem],
     truth: &[usize],
 ) -> anyhow::Result<()> {
-    let model = args.model.load(&context.open_device()?.device, context)?;
+    let model = model.load(&context.open_device()?.device)?;
     let media: Vec<&Media> = items.iter().map(|item| &item.media).collect();
     let (embedded, probabilities, names) =
         classify(args, context, &model, subject, labels, &media)?;
@@ -160,6 +161,7 @@ fn score_dataset(
 fn read_inputs(
     args: &ZeroShotArgs,
     context: &Context,
+    model: OpenedModel,
     subject: &Subject,
     labels: &LabelSet,
 ) -> anyhow::Result<()> {
@@ -168,7 +170,7 @@ fn read_inputs(
         .iter()
         .map(|path| Media::open(path).map_err(bad_input));
     let media: Vec<Media> = media.collect::<anyhow::Result<_>>()?;
-    let model = args.model.load(&context.open_device()?.device, context)?;
+    let model = model.load(&context.open_device()?.device)?;
     let media: Vec<&Media> = media.iter().collect();
     let (_, probabilities, names) = classify(args, context, &model, subject, labels, &media)?;
     let mut text = String::new();

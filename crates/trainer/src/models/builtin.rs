@@ -1,8 +1,5 @@
 //! The weights that come with the program.
 
-use emotionclip_data::synthetic::LabelTexts;
-use emotionclip_data::{faces, synthetic};
-
 /// The text classifier over the seven emotions, trained on GoEmotions, in f16.
 pub const TEXT_CLASSIFIER: &[u8] = include_bytes!("../../assets/text-classifier.safetensors");
 
@@ -37,17 +34,5 @@ impl Builtin {
             Self::Mini => include_bytes!("../../assets/mini.safetensors"),
             Self::Nano => include_bytes!("../../assets/nano.safetensors"),
         }
-    }
-
-    /// The texts of the seven emotions that fit the way people talk in what it learned from.
-    ///
-    /// # Errors
-    ///
-    /// If the committed file is broken, which a test of the data crate rules out.
-    pub fn label_texts(self) -> anyhow::Result<&'static LabelTexts> {
-        Ok(match self {
-            Self::Mini => faces::label_texts()?,
-            Self::Nano => synthetic::label_texts()?,
-        })
     }
 }

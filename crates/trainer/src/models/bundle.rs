@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Context as _;
 use burn::tensor::Device;
 use bytes::Bytes;
+use emotionclip::card::ModelCard;
 use emotionclip::checkpoint::web::{self, Manifest, WebOptions};
 use emotionclip::parameters::{Completeness, load_state_dict, to_state_dict};
 use emotionclip::preprocess::Preprocess;
@@ -23,6 +24,8 @@ pub use emotionclip::checkpoint::web::MANIFEST_NAME;
 const CONFIG_NAME: &str = "config.json";
 /// The tokenizer's merges.
 const MERGES_NAME: &str = "merges.txt";
+/// What must be known of the model; may be missing.
+const CARD_NAME: &str = "card.json";
 
 /// What a page must know beside the weights.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,15 +56,32 @@ pub fn files(pretrained: &Pretrained, options: WebOptions) -> anyhow::Result<Vec
     };
     let config = serde_json::to_vec_pretty(&config).context("writing the configuration")?;
     let merges = pretrained.tokenizer.merges().as_bytes().to_vec();
-    let extra = [
+    let mut extra = vec![
         (CONFIG_NAME.to_owned(), Bytes::from(config)),
         (MERGES_NAME.to_owned(), Bytes::from(merges)),
     ];
+    if let Some(card) = &pretrained.card {
+        let card = serde_json::to_vec_pretty(card).context("writing the card")?;
+        extra.push((CARD_NAME.to_owned(), Bytes::from(card)));
+    }
     let bundle = web::export(&to_state_dict(&pretrained.model)?, &extra, options)?;
     let manifest = bundle.manifest_json().into();
     let mut files = bundle.files;
     files.push((MANIFEST_NAME.to_owned(), manifest));
     Ok(files)
+}
+
+/// The card of a bundle, if it has one.
+///
+/// # Errors
+/// Bad input for one that is none.
+pub fn card(folder: &Path) -> anyhow::Result<Option<ModelCard>> {
+    let path = folder.join(CARD_NAME);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let card = serde_json::from_slice(&read_file(&path)?);
+    Ok(Some(card.or_bad_input(path.display())?))
 }
 
 /// Loads a model from a bundle.
@@ -101,6 +121,7 @@ pub fn read(folder: &Path, device: &Device) -> anyhow::Result<LoadedModel> {
             model,
             tokenizer,
             preprocess,
+            card: card(folder)?,
         },
         name,
         hash: Pretrained::hash(&manifest_json),

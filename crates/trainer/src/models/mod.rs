@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use burn::tensor::{Device, Tensor};
 use bytes::Bytes;
-use emotionclip::{Clip, Pretrained};
+use emotionclip::card::{CARD_KEY, ModelCard};
+use emotionclip::{Clip, Emotion, Pretrained};
 use emotionclip_data::synthetic::{self, LabelTexts};
 
 pub use builtin::Builtin;
@@ -20,7 +21,7 @@ pub use checkpoint_file::CheckpointKind;
 
 use crate::context::Context;
 use crate::failure::{OrBadInput, bad_input};
-use crate::inputs::files::{one_line, read_file};
+use crate::inputs::files::{one_line, read_file, safetensors_metadata};
 use crate::inputs::subject::SubjectChoice;
 
 /// The weights of a checkpoint folder.
@@ -67,50 +68,32 @@ impl ModelArgs {
         }
     }
 
-    /// The texts of the seven emotions where `--labels` gives none: a built-in model's own, and for
-    /// any other the general ones.
+    /// Finds the model and reads its card; nothing goes to a device yet.
     ///
     /// # Errors
-    ///
-    /// If a committed file is broken, which tests of the data crate rule out.
-    pub fn label_texts(&self) -> anyhow::Result<&'static LabelTexts> {
-        match self.choice() {
-            Choice::Builtin(model) => model.label_texts(),
-            Choice::Given(_) => Ok(synthetic::label_texts()?),
-        }
-    }
-
-    /// Whom `predict` reads where nobody is named.
-    pub fn default_subject(&self) -> SubjectChoice {
-        match self.choice() {
-            Choice::Builtin(Builtin::Mini) => SubjectChoice::Face(NonZeroUsize::MIN),
-            Choice::Builtin(Builtin::Nano) | Choice::Given(_) => SubjectChoice::Whole,
-        }
-    }
-
-    /// Loads the model onto a device.
-    ///
-    /// # Errors
-    /// Bad input for a model that is missing, damaged or none; a failed download.
-    pub fn load(&self, device: &Device, context: &Context) -> anyhow::Result<LoadedModel> {
+    /// Bad input for a model that is missing or a card that is none; a failed download.
+    pub fn open(&self, context: &Context) -> anyhow::Result<OpenedModel> {
         let source = match self.choice() {
             Choice::Builtin(model) => {
-                let bytes = Bytes::from_static(model.bytes());
-                return LoadedModel::from_bytes(bytes, model.name(), device);
+                return OpenedModel::file(Bytes::from_static(model.bytes()), model.name());
             }
             Choice::Given(source) => source,
         };
         if hub::is_reference(source) {
             let mut repository = hub::Repository::open(source)?;
             let path = repository.weights(context)?;
-            return LoadedModel::from_bytes(read_file(&path)?.into(), source, device);
+            return OpenedModel::file(read_file(&path)?.into(), source);
         }
         let path = Path::new(source);
         if !path.is_dir() {
-            return LoadedModel::from_bytes(read_file(path)?.into(), source, device);
+            return OpenedModel::file(read_file(path)?.into(), source);
         }
         if bundle::is_bundle(path) {
-            return bundle::read(path, device);
+            return Ok(OpenedModel {
+                name: source.to_owned(),
+                card: bundle::card(path)?,
+                content: Content::Bundle(path.to_owned()),
+            });
         }
         let weights: PathBuf = path.join(WEIGHTS);
         if !weights.is_file() {
@@ -120,7 +103,82 @@ impl ModelArgs {
             )));
         }
         let name = weights.display().to_string();
-        LoadedModel::from_bytes(read_file(&weights)?.into(), &name, device)
+        OpenedModel::file(read_file(&weights)?.into(), &name)
+    }
+
+    /// Loads the model onto a device.
+    ///
+    /// # Errors
+    /// Bad input for a model that is missing, damaged or none; a failed download.
+    pub fn load(&self, device: &Device, context: &Context) -> anyhow::Result<LoadedModel> {
+        self.open(context)?.load(device)
+    }
+}
+
+/// A model that was found and is not yet on a device.
+#[derive(Clone, Debug)]
+pub struct OpenedModel {
+    name: String,
+    content: Content,
+    card: Option<ModelCard>,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    File(Bytes),
+    /// The folder.
+    Bundle(PathBuf),
+}
+
+impl OpenedModel {
+    fn file(bytes: Bytes, name: &str) -> anyhow::Result<Self> {
+        let card = match safetensors_metadata(&bytes).get(CARD_KEY) {
+            Some(text) => Some(serde_json::from_str(text).or_bad_input(format!("{name}: card"))?),
+            None => None,
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            content: Content::File(bytes),
+            card,
+        })
+    }
+
+    /// The texts of the seven emotions where `--labels` gives none: the card's, and for emotions that
+    /// it has no texts for, the general ones.
+    ///
+    /// # Errors
+    ///
+    /// If a committed file is broken, which tests of the data crate rule out.
+    pub fn label_texts(&self) -> anyhow::Result<LabelTexts> {
+        let mut texts = synthetic::label_texts()?.clone();
+        for emotion in Emotion::ALL {
+            let own = self.card.as_ref().and_then(|card| card.texts(emotion));
+            if let Some(own) = own.filter(|own| !own.is_empty()) {
+                texts[emotion.index()] = own.to_vec();
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Whom `predict` reads where nobody is named: the face, for a model that learned from faces that
+    /// fill the frame.
+    pub fn default_subject(&self) -> SubjectChoice {
+        if self.card.as_ref().is_some_and(|card| card.close_up) {
+            SubjectChoice::Face(NonZeroUsize::MIN)
+        } else {
+            SubjectChoice::Whole
+        }
+    }
+
+    /// Loads the model onto a device.
+    ///
+    /// # Errors
+    /// Bad input for a model that is damaged or none.
+    pub fn load(self, device: &Device) -> anyhow::Result<LoadedModel> {
+        match self.content {
+            Content::File(bytes) => LoadedModel::from_bytes(bytes, &self.name, device),
+            Content::Bundle(folder) => bundle::read(&folder, device),
+        }
     }
 }
 

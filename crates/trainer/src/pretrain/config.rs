@@ -22,6 +22,10 @@ pub struct RunConfig {
     /// A model file to start from, instead of random parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_from: Option<PathBuf>,
+    /// Tensors that begin anew all the same: those with one of these parts in their key, such as
+    /// `".attn."`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start_without: Vec<String>,
     /// What happens to each encoder.
     #[serde(default)]
     pub towers: Towers,
@@ -232,6 +236,7 @@ impl RunConfig {
         Self {
             seed: 2022,
             start_from: None,
+            start_without: Vec::new(),
             towers: Towers::default(),
             text_start: TextStart::Random,
             word_dropout: 0.0,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use emotionclip::card::{LabelText, ModelCard};
 use emotionclip_data::faces::{FaceConfig, FaceCorpus, FaceSplit, FaceView, MAX_FACES};
 use emotionclip_data::pairs::PairedCorpus;
 use emotionclip_data::synthetic::{
@@ -156,6 +157,43 @@ pub fn corpus_labels(corpus: &CorpusConfig) -> anyhow::Result<&'static LabelText
     Ok(match corpus {
         CorpusConfig::Synthetic { .. } => label_texts()?,
         CorpusConfig::Faces { .. } => emotionclip_data::faces::label_texts()?,
+    })
+}
+
+/// What a model that learned from the corpus must say of itself.
+///
+/// # Errors
+///
+/// As [`corpus_labels`].
+pub fn corpus_card(corpus: &CorpusConfig) -> anyhow::Result<ModelCard> {
+    Ok(match corpus {
+        CorpusConfig::Synthetic { .. } => ModelCard {
+            name: "drawn figures".to_owned(),
+            trained_on: "drawn figures with invented utterances, no real face among them"
+                .to_owned(),
+            caution: "It shows how the method works. What it says of a real face means nothing."
+                .to_owned(),
+            close_up: false,
+            labels: LabelText::of_emotions(corpus_labels(corpus)?),
+        },
+        CorpusConfig::Faces { .. } => faces_card()?,
+    })
+}
+
+/// What a model that learned from the corpus of real faces must say of itself.
+///
+/// # Errors
+///
+/// As [`corpus_labels`].
+pub fn faces_card() -> anyhow::Result<ModelCard> {
+    Ok(ModelCard {
+        name: "real faces".to_owned(),
+        trained_on: "grey pictures of faces (FER2013) paired with comments of the same emotion \
+                     (GoEmotions)"
+            .to_owned(),
+        caution: "It guesses what a face shows and can’t know what anybody feels.".to_owned(),
+        close_up: true,
+        labels: LabelText::of_emotions(emotionclip_data::faces::label_texts()?),
     })
 }
 

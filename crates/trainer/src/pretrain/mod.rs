@@ -15,7 +15,7 @@ use emotionclip::config::{Preset, SubjectEncoding, TemporalFusion};
 use emotionclip::loss::KlDirection;
 
 pub use config::{CorpusConfig, RunConfig, Stage, StageInput, StageTexts, TowerMode, Towers};
-pub use corpus::{Source, corpus_labels, drawn};
+pub use corpus::{Source, corpus_labels, drawn, faces_card};
 pub use run::{CONFIG, MODEL, Outcome, Run, interrupt_flag};
 pub use text_start::TextStart;
 pub use validation::{accuracy, argmax, classify, embed_corpus, emotion_labels, rows_of_seven};

@@ -22,7 +22,7 @@ use serde_json::json;
 use super::batch::{BatchMaker, Prefetcher};
 use super::checkpoint::{CheckpointFolder, RunState, load};
 use super::config::{RunConfig, Stage, StageInput, StageTexts, TowerMode};
-use super::corpus::{Source, corpus_labels};
+use super::corpus::{Source, corpus_card, corpus_labels};
 use super::step::{diagnose, scheduled_rates, train_step};
 use super::text_start::{self, TextStart};
 use super::validation::{accuracy, classify, classify_frames, described};
@@ -367,8 +367,17 @@ impl Run {
     }
 }
 
-/// A model with fresh parameters, or those of `start_from` in the towers that take them.
+/// A model with fresh parameters, or those of `start_from` in the towers that take them, and the card
+/// of what it is going to learn from.
 fn fresh(config: &RunConfig, device: &Device) -> anyhow::Result<Pretrained> {
+    let pretrained = without_card(config, device)?;
+    Ok(Pretrained {
+        card: Some(corpus_card(&config.corpus)?),
+        ..pretrained
+    })
+}
+
+fn without_card(config: &RunConfig, device: &Device) -> anyhow::Result<Pretrained> {
     let model = config.model.init_seeded(config.seed, device)?;
     let preprocess = default_preprocess(&config.model);
     let Some(path) = &config.start_from else {
@@ -384,8 +393,23 @@ fn fresh(config: &RunConfig, device: &Device) -> anyhow::Result<Pretrained> {
     let start = Pretrained::from_bytes(Bytes::from(bytes), &path.display().to_string(), device)
         .map_err(|error| bad_input(error.to_string()))?;
     let mut tensors = to_state_dict(&model)?;
+    for part in &config.start_without {
+        if !tensors.keys().any(|key| key.contains(part.as_str())) {
+            return Err(bad_input(format!(
+                "start_without: no tensor of this model has '{part}' in its key; `trainer inspect` \
+                 lists them"
+            )));
+        }
+    }
+    let anew = |key: &str| {
+        let mut parts = config.start_without.iter();
+        parts.any(|part| key.contains(part.as_str()))
+    };
     let towers = config.towers;
     for (key, tensor) in to_state_dict(&start.model)? {
+        if anew(&key) {
+            continue;
+        }
         let mode = if key.starts_with("visual_head.") {
             towers.temporal
         } else if key.contains("visual") {

@@ -28,7 +28,7 @@ use super::training::Training;
 use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput as _, bad_input};
 use crate::models::ModelArgs;
-use crate::pretrain::interrupt_flag;
+use crate::pretrain::{faces_card, interrupt_flag};
 
 const MODEL: &str = "model.safetensors";
 
@@ -285,6 +285,7 @@ fn on_towers(
         model,
         tokenizer: towers.tokenizer,
         preprocess: towers.preprocess,
+        card: Some(faces_card()?),
     })
 }
 
