@@ -21,6 +21,8 @@
 mod attention;
 #[cfg(feature = "wgpu")]
 mod backend;
+#[cfg(feature = "wgpu")]
+pub mod check;
 mod choice;
 mod half_weights;
 mod layers;
@@ -33,6 +35,6 @@ mod shader;
 mod template;
 
 pub use attention::{AttentionMask, masked_attention};
-pub use choice::{Choice, Kernels, TileSet};
+pub use choice::{Choice, Kernels, TileSet, UnknownChoice};
 pub use half_weights::{HalfWeights, HalfWeightsError};
 pub use layers::{Activation, layer_norm, linear, linear_half, patch_coverage, patch_embedding};
