@@ -27,6 +27,10 @@ mod choice;
 mod half_weights;
 mod layers;
 #[cfg(feature = "wgpu")]
+#[cfg_attr(
+    target_family = "wasm",
+    allow(dead_code, reason = "a page computes no gradients")
+)]
 mod plan;
 pub mod reference;
 #[cfg(feature = "wgpu")]

@@ -1,6 +1,5 @@
 //! `cargo xtask bench-web`: our encoders beside ONNX Runtime Web's in one page of a real browser.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;

@@ -121,7 +121,7 @@ class Graph:
         values = numpy.asarray(values, dtype=None if isinstance(values, numpy.ndarray) else numpy.float32)
         name = name or f"constant_{len(self.constants)}"
         if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(numpy.ascontiguousarray(values), name)
+            self.constants[name] = numpy_helper.from_array(numpy.array(values, order="C"), name)
         return name
 
     def weight(self, name: str) -> str:
