@@ -1,6 +1,9 @@
 // act(x W + b) + residual without workgroup memory: a thread computes ROWS rows by QUADS times four
 // columns in registers. Threads of a workgroup share their rows and take neighbouring columns, so
 // one read of x serves all of them.
+//
+// Four steps of the depth make one statement: software drivers keep variables in memory, and so read
+// and write each sum once where single steps would do so four times.
 //# if NATIVE_HALF
 enable f16;
 //# end
@@ -20,11 +23,17 @@ fn main(
     var sum_{{r}}_{{c}} = vec4<f32>();
     //# end
     //# end
+    //# if WHOLE
+    let stride = info[2] / 4u;
+    //# repeat c QUADS
+    let column_{{c}} = min(column / 4u + {{c}}u, stride - 1u);
+    //# end
+    //# end
     for (var k = 0u; k < depth; k += 4u) {
+        //# if TRANSPOSED
         //# repeat r ROWS
         let x_{{r}} = load_x(start_{{r}}, k);
         //# end
-        //# if TRANSPOSED
         //# repeat c QUADS
         {
             //# repeat q 4
@@ -39,22 +48,38 @@ fn main(
         //# end
         //# else
         //# repeat q 4
+        //# repeat c QUADS
+        //# if WHOLE
+        let w_{{q}}_{{c}} = w[(k + {{q}}u) * stride + column_{{c}}];
+        //# else
+        let w_{{q}}_{{c}} = load_w(k + {{q}}u, column + {{c}}u * 4u);
+        //# end
+        //# end
+        //# end
+        //# repeat r ROWS
         {
-            //# repeat c QUADS
-            let w_{{c}} = load_w(k + {{q}}u, column + {{c}}u * 4u);
+            //# if WHOLE
+            let x_r = x[(start_{{r}} + k) / 4u];
+            //# else
+            let x_r = load_x(start_{{r}}, k);
             //# end
-            //# repeat r ROWS
             //# repeat c QUADS
-            sum_{{r}}_{{c}} += x_{{r}}[{{q}}] * w_{{c}};
-            //# end
+            sum_{{r}}_{{c}} +=
+                x_r.x * w_0_{{c}} + x_r.y * w_1_{{c}} + x_r.z * w_2_{{c}} + x_r.w * w_3_{{c}};
             //# end
         }
         //# end
         //# end
     }
+    // One copy of what follows instead of one for every sum: those took a software driver seconds to
+    // compile.
+    var sums: array<vec4<f32>, {{SUMS}}>;
     //# repeat r ROWS
     //# repeat c QUADS
-    finish(row + {{r}}u, column + {{c}}u * 4u, sum_{{r}}_{{c}});
+    sums[{{r}}u * {{QUADS}}u + {{c}}u] = sum_{{r}}_{{c}};
     //# end
     //# end
+    for (var i = 0u; i < {{SUMS}}u; i++) {
+        finish(row + i / {{QUADS}}u, column + (i % {{QUADS}}u) * 4u, sums[i]);
+    }
 }

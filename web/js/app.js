@@ -1,6 +1,6 @@
 /** The page: joins sources, worker and views, and says what goes wrong. */
 
-import { Engine, chooseDevice } from './engine.js';
+import { Engine, chooseDevice, saferKernels } from './engine.js';
 import { LabelEditor } from './labels.js';
 import { bundledModel, bundledModels, forgetAll, load, modelAt, modelFromFiles, storage } from './models.js';
 import { Bars, ProbeView, Spoken } from './readings.js';
@@ -8,7 +8,7 @@ import { Sources } from './sources.js';
 import { Stage } from './stage.js';
 import { Teach } from './teach.js';
 import { History, save } from './timeline.js';
-import { readView, wishedDevice, writeView } from './view.js';
+import { readView, wishedDevice, wishedKernels, writeView } from './view.js';
 
 /** Frames a second at most; the bundled models' windows are made of frames so far apart. */
 const FRAMES_PER_SECOND = 8;
@@ -35,6 +35,7 @@ const state = {
   model: null,
   info: null,
   wish: wishedDevice(),
+  kernels: wishedKernels(),
   restarts: 0,
   loading: Promise.resolve(),
   paused: false,
@@ -76,9 +77,10 @@ function showLoading(phase, { loaded = 0, total = 0, detail = '' } = {}) {
 }
 
 function showProgress({ phase, loaded, total }) {
-  if (phase === 'shaders') {
+  if (phase === 'shaders' || phase === 'warm-up') {
     const isGpu = state.device?.kind === 'webgpu';
-    showLoading(isGpu ? 'Compiling shaders and testing the graphics processor' : 'Testing the model');
+    const testing = isGpu ? 'Compiling shaders and testing the graphics processor' : 'Testing the model';
+    showLoading(phase === 'shaders' ? testing : 'Reading a first picture to warm up', { loaded, total });
     return;
   }
   const detail = loaded ? `${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''}` : '';
@@ -90,16 +92,18 @@ function showProgress({ phase, loaded, total }) {
 /** Starts an engine and loads the model; says what prevents it. */
 async function start() {
   state.engine = null;
-  state.device = await chooseDevice(state.wish);
+  state.device = await chooseDevice(state.wish, state.kernels);
   showLoading('Loading the engine');
   const engine = new Engine({ onProgress: showProgress, onLost: (error) => lost(engine, error) });
   state.starting = engine;
+  let isOpen = false;
   try {
-    await engine.open(state.device.kind);
+    state.device.kernels = (await engine.open(state.device)).kernels;
+    isOpen = true;
     await loadModel(engine, state.model ?? await firstModel());
   } catch (error) {
     if (state.starting !== engine) return;
-    failed(engine, error);
+    failed(engine, error, isOpen);
     return;
   }
   showDevice();
@@ -128,6 +132,7 @@ async function loadModel(engine, model) {
   teach.clear();
   showModel(ready);
   showLoading(null);
+  document.documentElement.dataset.kernels = state.device.kernels;
   document.documentElement.dataset.ready = state.device.kind;
   remember();
   if (storage.full) say('The browser has no room to keep the model, so it runs from memory and is fetched again next time.');
@@ -143,12 +148,22 @@ async function firstModel() {
   return model?.includes('/') ? modelAt(model) : bundledModel(wished.id);
 }
 
-/** The engine could not be started, or the model not loaded. */
-function failed(engine, error) {
+/**
+ * The engine could not be started, or the model not loaded. Where it was open, the kernels may be
+ * to blame: safer ones come first, the CPU last.
+ */
+function failed(engine, error, isOpen) {
   engine.kill();
   if (error.code === 'model') {
     showLoading(null);
     say(`The model can’t be loaded. ${error.message}.`, { action: 'Try again', onAction: start });
+    return;
+  }
+  const safer = isOpen && state.device.kind === 'webgpu' ? saferKernels(state.device.kernels) : null;
+  if (safer) {
+    say(`The “${state.device.kernels}” kernels can’t be used here, so the page goes on with the “${safer}” ones: ${error.message}.`);
+    state.kernels = safer;
+    start();
     return;
   }
   if (state.device.kind === 'webgpu') {
@@ -207,7 +222,8 @@ async function loadInstead(model) {
 }
 
 function showDevice() {
-  $('#fact-device').textContent = state.device.name;
+  const { kind, kernels, name } = state.device;
+  $('#fact-device').textContent = kind === 'webgpu' ? `${name}, ${kernels} kernels` : name;
   if (state.device.fallback && state.restarts === 0 && $('#banner').hidden) {
     say(`Running on the CPU, because ${state.device.reason}. Readings are the same, only slower.`);
   }
@@ -524,8 +540,9 @@ sources.onFrame(tick);
 if (navigator.serviceWorker && location.protocol.startsWith('http')) {
   navigator.serviceWorker.register(new URL('../sw.js', import.meta.url)).catch(() => {});
 }
-/** For tests only: what a crash and a lost device look like. */
+/** For tests only: what a crash and a lost device look like, and the kernels beside their references. */
 globalThis.emotionclip = {
+  checkKernels: () => state.engine?.ask('checkKernels'),
   loseDevice: () => state.engine?.ask('loseDevice'),
   fillMemory: () => state.engine?.ask('fillMemory'),
   killWorker: () => { const { engine } = state; engine?.kill(); lost(engine, new Error('killed')); },

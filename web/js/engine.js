@@ -5,13 +5,20 @@ import { VERSION } from './messages.js';
 /** Parts of the names of adapters that compute on the CPU, slower than the CPU engine does. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render/i;
 
+/** What to compute with after kernels have failed: plainer ones, then burn's own, then the CPU. */
+export const saferKernels = (kernels) => {
+  if (kernels === 'stock') return null;
+  return kernels === 'plain' ? 'stock' : 'plain';
+};
+
 /**
- * Chooses the device.
+ * Chooses the device and its kernels.
  * @param {'auto'|'webgpu'|'cpu'} wish
- * @returns {Promise<{kind: 'webgpu'|'cpu', name: string, reason: string, fallback: boolean}>}
+ * @param {'auto'|'gpu'|'software'|'plain'|'stock'} kernels 'auto' goes by the adapter
+ * @returns {Promise<{kind: 'webgpu'|'cpu', kernels: string, name: string, reason: string, fallback: boolean}>}
  */
-export async function chooseDevice(wish) {
-  const cpu = (reason, fallback) => ({ kind: 'cpu', name: 'CPU (WebAssembly)', reason, fallback });
+export async function chooseDevice(wish, kernels) {
+  const cpu = (reason, fallback) => ({ kind: 'cpu', kernels: 'stock', name: 'CPU (WebAssembly)', reason, fallback });
   if (wish === 'cpu') return cpu('asked for in the address', false);
   if (!navigator.gpu) return cpu('this browser has no WebGPU', true);
   let adapter = null;
@@ -28,7 +35,10 @@ export async function chooseDevice(wish) {
   if (software && wish !== 'webgpu') {
     return cpu('the browser only offers a graphics processor in software, which is slower', true);
   }
-  return { kind: 'webgpu', name, reason: wish === 'webgpu' ? 'asked for in the address' : '', fallback: false };
+  const reason = wish === 'webgpu' ? 'asked for in the address' : '';
+  // The module can't tell a software adapter: browsers keep its name from it.
+  const chosen = kernels === 'auto' && software ? 'software' : kernels;
+  return { kind: 'webgpu', kernels: chosen, name, reason, fallback: false };
 }
 
 /** A worker with requests that are answered. */
@@ -54,8 +64,8 @@ export class Engine {
     });
   }
 
-  open(device) {
-    return this.ask('init', { version: VERSION, device });
+  open({ kind, kernels }) {
+    return this.ask('init', { version: VERSION, device: kind, kernels });
   }
 
   /** Sends a request; the answer is the promise's value. */

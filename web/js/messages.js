@@ -7,7 +7,7 @@
  *
  * | page → worker | fields | answer |
  * |---|---|---|
- * | `init` | `version`, `device`: 'webgpu' or 'cpu' | `opened` |
+ * | `init` | `version`, `device`: 'webgpu' or 'cpu', `kernels`: 'auto', 'gpu', 'software', 'plain' or 'stock' | `opened`: `kernels` in use |
  * | `loadModel` | `manifest`: ArrayBuffer of model.json | `files`: `files`: [[name, bytes], …] |
  * | `addFile` | `name`, `content`: ArrayBuffer (transferred) | `added` |
  * | `finishModel` | `labels`: Label[] or null for the card's | `ready`: `model`: ModelInfo, `selfTest`: SelfTest or null |
@@ -22,13 +22,14 @@
  * | `saveProbe` | – | `probe`: `content`: ArrayBuffer |
  * | `loadProbe` | `content`: ArrayBuffer | `probeLoaded`: `labels`: string[] |
  * | `dropProbe` | – | `probeDropped` |
+ * | `checkKernels` | – (tests only) | `checked`: `comparisons`: [{what, distance, tolerance, passed}, …] |
  * | `loseDevice` | – (tests only) | `deviceLosing` |
  * | `fillMemory` | – (tests only) | `memoryFilled`: `heap` |
  * | `dispose` | – | `disposed`, then the worker closes |
  *
  * | worker → page, unasked | fields |
  * |---|---|
- * | `progress` | `phase`: 'engine' or 'shaders', `loaded`, `total` (0 when unknown) |
+ * | `progress` | `phase`: 'engine', 'shaders' or 'warm-up', `loaded`, `total` (0 when unknown) |
  * | `error` without `seq` | `code`: 'device-lost', 'memory' or 'worker', `message`: the worker is of no more use |
  *
  * @typedef {{name: string, texts: string[]}} Label

@@ -27,3 +27,9 @@ export function wishedDevice() {
   const wish = new URLSearchParams(location.search).get('device');
   return wish === 'webgpu' || wish === 'cpu' ? wish : 'auto';
 }
+
+/** `?kernels=gpu|software|plain|stock`, else 'auto'. */
+export function wishedKernels() {
+  const wish = new URLSearchParams(location.search).get('kernels');
+  return ['gpu', 'software', 'plain', 'stock'].includes(wish) ? wish : 'auto';
+}

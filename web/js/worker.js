@@ -94,14 +94,14 @@ function canGrow(pages = 1) {
 const heap = () => wasm?.memory.buffer.byteLength ?? 0;
 
 const answers = {
-  async init({ version, device }) {
+  async init({ version, device, kernels }) {
     if (version !== VERSION) throw coded('version', `the page speaks version ${version} of the messages, the worker ${VERSION}: reload`);
     wasm = await openModule();
     closeNetwork();
     engine = device === 'webgpu'
-      ? await Engine.webgpu((message) => post({ type: 'error', code: 'device-lost', message }))
+      ? await Engine.webgpu((message) => post({ type: 'error', code: 'device-lost', message }), kernels)
       : Engine.cpu();
-    return { type: 'opened' };
+    return { type: 'opened', kernels: engine.kernels() };
   },
   loadModel: ({ manifest }) => ({ type: 'files', files: engine.beginModel(new Uint8Array(manifest)) }),
   addFile({ name, content }) {
@@ -109,8 +109,12 @@ const answers = {
     return { type: 'added', heap: heap() };
   },
   async finishModel({ labels }) {
-    post({ type: 'progress', phase: 'shaders', loaded: 0, total: 0 });
+    post({ type: 'progress', phase: 'shaders', loaded: 0, total: 2 });
     const { model, selfTest } = await engine.finishModel(labels ?? undefined);
+    if (selfTest?.passed ?? true) {
+      post({ type: 'progress', phase: 'warm-up', loaded: 1, total: 2 });
+      await engine.warmUp();
+    }
     hasReading = false;
     return { type: 'ready', model, selfTest, heap: heap() };
   },
@@ -155,6 +159,7 @@ const answers = {
     for (let pages = 32_768; pages >= 1; pages = Math.floor(pages / 2)) while (canGrow(pages));
     return { type: 'memoryFilled', heap: heap() };
   },
+  checkKernels: async () => ({ type: 'checked', comparisons: await engine.checkKernels() }),
   loseDevice() {
     engine.loseDevice();
     return { type: 'deviceLosing' };

@@ -16,8 +16,19 @@ pub enum TileSet {
     Plain,
 }
 
+impl TileSet {
+    /// The word that [`Choice`] knows it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Software => "software",
+            Self::Gpu => "gpu",
+            Self::Plain => "plain",
+        }
+    }
+}
+
 /// What a user may ask for, by [`Kernels::choose`] or the environment variable
-/// `EMOTIONCLIP_KERNELS`: `auto`, `software`, `gpu`, `plain` or `off`.
+/// `EMOTIONCLIP_KERNELS`: `auto`, `software`, `gpu`, `plain` or `off` (also called `stock`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// By the adapter's limits and kind.
@@ -42,7 +53,7 @@ impl FromStr for Choice {
             "software" => Ok(Self::Forced(TileSet::Software)),
             "gpu" => Ok(Self::Forced(TileSet::Gpu)),
             "plain" => Ok(Self::Forced(TileSet::Plain)),
-            "off" => Ok(Self::Off),
+            "off" | "stock" => Ok(Self::Off),
             _ => Err(UnknownChoice(text.to_owned())),
         }
     }
@@ -127,8 +138,11 @@ mod tests {
 
     #[test]
     fn choices_parse_and_others_are_named() {
-        assert_eq!("plain".parse(), Ok(Choice::Forced(TileSet::Plain)));
+        for tiles in [TileSet::Software, TileSet::Gpu, TileSet::Plain] {
+            assert_eq!(tiles.name().parse(), Ok(Choice::Forced(tiles)));
+        }
         assert_eq!("off".parse(), Ok(Choice::Off));
+        assert_eq!("stock".parse(), Ok(Choice::Off));
         let error = "fast".parse::<Choice>().unwrap_err().to_string();
         assert!(error.contains("'fast'"), "{error}");
     }

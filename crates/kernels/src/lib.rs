@@ -21,10 +21,16 @@
 mod attention;
 #[cfg(feature = "wgpu")]
 mod backend;
+#[cfg(feature = "wgpu")]
+pub mod check;
 mod choice;
 mod half_weights;
 mod layers;
 #[cfg(feature = "wgpu")]
+#[cfg_attr(
+    target_family = "wasm",
+    allow(dead_code, reason = "a page computes no gradients")
+)]
 mod plan;
 pub mod reference;
 #[cfg(feature = "wgpu")]
@@ -33,6 +39,6 @@ mod shader;
 mod template;
 
 pub use attention::{AttentionMask, masked_attention};
-pub use choice::{Choice, Kernels, TileSet};
+pub use choice::{Choice, Kernels, TileSet, UnknownChoice};
 pub use half_weights::{HalfWeights, HalfWeightsError};
 pub use layers::{Activation, layer_norm, linear, linear_half, patch_coverage, patch_embedding};

@@ -230,8 +230,12 @@ impl LinearPlan {
     pub(crate) fn plan(&self) -> PlannedLinear {
         match self.kernels.tiles {
             TileSet::Software => {
-                let rows = register_rows(self.rows);
-                let quads = self.width.div_ceil(4).min(4);
+                // Every element read by itself makes long shaders, which take long to compile.
+                let (rows, quads) = if self.reads_vectors() {
+                    (register_rows(self.rows), self.width.div_ceil(4).min(4))
+                } else {
+                    (self.rows.min(4), 1)
+                };
                 let threads = self.width.div_ceil(4 * quads).min(4);
                 self.registers(rows, quads, threads)
             }
@@ -244,9 +248,15 @@ impl LinearPlan {
 
     fn registers(&self, rows: usize, quads: usize, threads: usize) -> PlannedLinear {
         let columns = 4 * quads;
+        let whole = self.reads_vectors()
+            && self.patches.is_none()
+            && self.weights == Weights::Plain
+            && self.depth.is_multiple_of(4);
         PlannedLinear {
             shader: self
                 .described("linear_registers.wgsl")
+                .flag("WHOLE", whole)
+                .with("SUMS", rows * quads)
                 .with("ROWS", rows)
                 .with("QUADS", quads)
                 .with("COLUMNS", columns)
@@ -277,22 +287,35 @@ impl LinearPlan {
         }
     }
 
+    /// Four elements of the depth of `x` that lie beside each other and start at a multiple of four.
+    fn x_vectors(&self) -> bool {
+        match self.patches {
+            // They must be four neighbours of a pixel row.
+            Some(Patches { side, patch, .. }) => side.is_multiple_of(4) && patch.is_multiple_of(4),
+            None => !self.x_columns && self.depth.is_multiple_of(4),
+        }
+    }
+
+    /// The same of the weights, along their rows.
+    fn w_vectors(&self) -> bool {
+        match self.weights {
+            Weights::Transposed => self.depth.is_multiple_of(4),
+            Weights::Plain | Weights::Half => self.width.is_multiple_of(4),
+        }
+    }
+
+    fn reads_vectors(&self) -> bool {
+        self.x_vectors() && self.w_vectors() && self.width.is_multiple_of(4)
+    }
+
     fn described(&self, file: &'static str) -> Shader {
         let half = self.weights == Weights::Half;
         let transposed = self.weights == Weights::Transposed;
-        let x_vectors = match self.patches {
-            // Four elements of the depth must be four neighbours of a pixel row.
-            Some(Patches { side, patch, .. }) => side.is_multiple_of(4) && patch.is_multiple_of(4),
-            None => !self.x_columns && self.depth.is_multiple_of(4),
-        };
+        let x_vectors = self.x_vectors();
         // Only the tiled kernel reads whole vectors of rows.
         let row_vectors =
             self.x_columns && self.kernels.tiles == TileSet::Gpu && self.rows.is_multiple_of(4);
-        let w_vectors = if transposed {
-            self.depth.is_multiple_of(4)
-        } else {
-            self.width.is_multiple_of(4)
-        };
+        let w_vectors = self.w_vectors();
         let y_vectors = self.width.is_multiple_of(4);
         let native = half && self.kernels.native_half;
         let element = |vectors: bool| if vectors { "vec4<f32>" } else { "f32" };
@@ -341,10 +364,7 @@ impl LinearPlan {
 /// costs r rows of products and about 4 rows' worth of reading weights.
 fn register_rows(rows: usize) -> usize {
     let cost = |block: &usize| rows.div_ceil(*block) * (block + 4);
-    [17, 16, 12, 8, 6, 4, 3, 2, 1]
-        .into_iter()
-        .min_by_key(cost)
-        .unwrap_or(1)
+    [17, 8, 4, 1].into_iter().min_by_key(cost).unwrap_or(1)
 }
 
 /// LayerNorm over rows of `width`.

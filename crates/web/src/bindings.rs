@@ -6,14 +6,16 @@ use std::cell::RefCell;
 
 use burn::tensor::Device;
 use burn::tensor::wgpu::wgpu;
+use emotionclip_kernels::{Choice, Kernels, UnknownChoice, check};
 use js_sys::{Date, Error, Function, Reflect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 
+use crate::encoders::Encoders;
 use crate::{BundleLoader, Golden, LabelText, Session, SessionError, rgb_from_rgba};
 
-type JsResult<T> = Result<T, JsValue>;
+pub(crate) type JsResult<T> = Result<T, JsValue>;
 
 thread_local! {
     /// Called with a reason when the GPU is gone. The callback that wgpu takes must be `Send`, which
@@ -43,15 +45,19 @@ impl Engine {
         }
     }
 
-    /// Opens the browser's GPU; `on_lost` is called with a reason when it is lost.
+    /// Opens the browser's GPU; `on_lost` is called with a reason when it is lost. `kernels` are
+    /// `auto`, `gpu`, `software`, `plain` or `stock`, from here on and for the whole module.
     ///
     /// # Errors
-    /// If there is none, or it can't be used.
-    pub async fn webgpu(on_lost: Function) -> JsResult<Self> {
+    /// If there is none, or it can't be used, or no kernels have that name.
+    pub async fn webgpu(on_lost: Function, kernels: String) -> JsResult<Self> {
         console_error_panic_hook::set_once();
+        let choice: Choice = kernels
+            .parse()
+            .map_err(|error: UnknownChoice| failed_device(&error))?;
+        Kernels::choose(choice);
         let opened = Device::wgpu_options().init_with_setup_async().await;
-        let (device, setup) =
-            opened.map_err(|error| thrown(&SessionError::Device(error.to_string())))?;
+        let (device, setup) = opened.map_err(|error| failed_device(&error))?;
         ON_LOST.set(Some(on_lost));
         setup.device.set_device_lost_callback(|_, message| {
             ON_LOST.with_borrow(|callback| {
@@ -67,6 +73,42 @@ impl Engine {
             loader: None,
             session: None,
         })
+    }
+
+    /// The kernels that compute: `gpu`, `software` or `plain`, or `stock` for burn's own.
+    pub fn kernels(&self) -> String {
+        let kernels = Kernels::of(&self.device);
+        kernels
+            .map_or("stock", |kernels| kernels.tiles.name())
+            .to_owned()
+    }
+
+    /// Compares every kernel in use with its plain-tensor reference on the CPU engine: `[{what,
+    /// distance, tolerance, passed}, …]`, empty without kernels.
+    ///
+    /// # Errors
+    /// If the device fails.
+    #[wasm_bindgen(js_name = checkKernels)]
+    pub async fn check_kernels(&mut self) -> JsResult<JsValue> {
+        #[derive(Serialize)]
+        struct Compared {
+            what: String,
+            distance: f32,
+            tolerance: f32,
+            passed: bool,
+        }
+        let Some(kernels) = Kernels::of(&self.device) else {
+            return to_js::<[Compared; 0]>(&[]);
+        };
+        let found = check::compare(kernels, &self.device, &Device::flex()).await;
+        let found = found.map_err(|error| failed_device(&error))?;
+        let found = found.into_iter().map(|one| Compared {
+            passed: one.passed(),
+            what: one.what,
+            distance: one.distance,
+            tolerance: one.tolerance,
+        });
+        to_js(&found.collect::<Vec<_>>())
     }
 
     /// Gives the GPU up, as a driver that crashes does. For tests of what the page does then.
@@ -142,6 +184,27 @@ impl Engine {
         })?;
         self.session = Some(session);
         Ok(finished)
+    }
+
+    /// Reads a drawn picture and forgets it, so that everything a frame needs is compiled before the
+    /// first one comes.
+    ///
+    /// # Errors
+    /// Before a model is loaded, or if the device fails.
+    #[wasm_bindgen(js_name = warmUp)]
+    pub async fn warm_up(&mut self) -> JsResult<()> {
+        let warmed = self.session()?.warm_up(Date::now).await;
+        warmed.map_err(|error| thrown(&error))
+    }
+
+    /// Ends the loading with the encoders alone, to measure them; the model in use stays in use.
+    ///
+    /// # Errors
+    /// If files are missing.
+    pub fn encoders(&mut self) -> JsResult<Encoders> {
+        let loader = self.loader.take().ok_or_else(not_begun)?;
+        let (pretrained, ..) = loader.finish().map_err(|error| thrown(&error))?;
+        Ok(Encoders::new(pretrained))
     }
 
     /// Changes the labels: `[{name, texts: […]}, …]`.
@@ -293,6 +356,10 @@ impl Engine {
     }
 }
 
+fn failed_device(error: &dyn std::fmt::Display) -> JsValue {
+    thrown(&SessionError::Device(error.to_string()))
+}
+
 fn not_begun() -> JsValue {
     thrown(&SessionError::Model {
         file: "no model".to_owned(),
@@ -301,7 +368,7 @@ fn not_begun() -> JsValue {
 }
 
 /// The error as JavaScript throws it.
-fn thrown(error: &SessionError) -> JsValue {
+pub(crate) fn thrown(error: &SessionError) -> JsValue {
     let thrown = Error::new(&error.to_string());
     // A fresh object takes any property.
     let _ = Reflect::set(&thrown, &"code".into(), &error.code().into());

@@ -21,6 +21,8 @@ mod subject;
 
 #[cfg(target_family = "wasm")]
 mod bindings;
+#[cfg(target_family = "wasm")]
+mod encoders;
 
 pub use bundle::{BundleConfig, BundleLoader, CARD_NAME, CONFIG_NAME, MERGES_NAME, ModelInfo};
 pub use emotionclip::card::LabelText;

@@ -92,7 +92,7 @@ impl Golden {
 }
 
 /// Smooth ramps with a disc: every patch differs, and no resampling turns it into noise.
-fn picture() -> RgbImage {
+pub(crate) fn picture() -> RgbImage {
     RgbImage::from_fn(96, 72, |x, y| {
         let (dx, dy) = (x as i32 - 45, y as i32 - 34);
         if dx * dx + dy * dy < 400 {

@@ -213,6 +213,17 @@ impl Session {
         self.embedding = None;
     }
 
+    /// Reads a drawn picture and forgets it: a device compiles what it has not computed yet, which
+    /// a visitor's first frame should not wait for. Begins the window anew.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn warm_up(&mut self, clock: impl Fn() -> f64) -> Result<(), SessionError> {
+        self.read(crate::selftest::picture(), clock).await?;
+        self.reset();
+        Ok(())
+    }
+
     /// Takes the next frame. `clock` gives milliseconds.
     ///
     /// # Errors

@@ -30,14 +30,7 @@ pub fn test(workspace: &Workspace) -> Result<Vec<String>> {
     let tests = workspace.root.join("tests").join("web");
     install_packages(workspace, &tests)?;
     let target = workspace.metadata()?.target_dir()?;
-    let trainer = match env::var_os("TRAINER") {
-        Some(program) => std::path::absolute(program)?,
-        None => {
-            process::run(workspace.cargo("build").args(["-p", "trainer"]))?;
-            let name = format!("trainer{}", env::consts::EXE_SUFFIX);
-            target.join("debug").join(name)
-        }
-    };
+    let trainer = trainer(workspace)?;
     let results = target.join("web-tests");
     if results.exists() {
         fs::remove_dir_all(&results)?;
@@ -68,6 +61,16 @@ pub fn test(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(Vec::new())
 }
 
+/// The trainer that `TRAINER` names, else one built now.
+pub fn trainer(workspace: &Workspace) -> Result<PathBuf> {
+    if let Some(program) = env::var_os("TRAINER") {
+        return Ok(std::path::absolute(program)?);
+    }
+    process::run(workspace.cargo("build").args(["-p", "trainer"]))?;
+    let name = format!("trainer{}", env::consts::EXE_SUFFIX);
+    Ok(workspace.metadata()?.target_dir()?.join("debug").join(name))
+}
+
 /// The browser that `CHROMIUM` names, else the first on the `PATH`.
 pub fn find_chromium() -> Option<PathBuf> {
     if let Some(program) = env::var_os("CHROMIUM") {
@@ -81,7 +84,7 @@ pub fn find_chromium() -> Option<PathBuf> {
 }
 
 /// The packages that `package.json` pins, beside the tests.
-fn install_packages(workspace: &Workspace, tests: &Path) -> Result<()> {
+pub fn install_packages(workspace: &Workspace, tests: &Path) -> Result<()> {
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
     let mut command = workspace.command(npm);
     command

@@ -23,6 +23,8 @@ pub enum Room {
     ParityPython,
     /// The Python environment of the face detector's conversion and comparison.
     DetectorPython,
+    /// The Python environment that writes the benchmark's model.
+    BenchPython,
     /// Cargo's target folder of CI runs.
     Target,
 }
@@ -53,6 +55,7 @@ impl Cache {
             Room::WasmToolchain => "wasm-toolchain",
             Room::ParityPython => "parity-python",
             Room::DetectorPython => "detector-python",
+            Room::BenchPython => "bench-python",
             Room::Target => "target",
         })
     }

@@ -4,6 +4,7 @@
 //! lacks into a private cache, says what it does, and changes nothing outside the checkout and that
 //! cache. Only under `CI=true` are system packages installed.
 
+mod bench_web;
 mod browser;
 mod cache;
 mod demo;
@@ -35,6 +36,7 @@ Examples:
   cargo xtask parity                    full-size comparison with PyTorch (needs Python)
   cargo xtask regenerate                remake the golden files the tests read (needs Python)
   cargo xtask parity-detector           the face detector beside ONNX Runtime (needs Python, npm)
+  cargo xtask bench-web                 the page's encoders beside ONNX Runtime Web (needs Python, npm)
   cargo xtask clean-cache               remove what these commands installed
 
 What is missing is installed into $EMOTIONCLIP_CACHE, else $XDG_CACHE_HOME/emotionclip,
@@ -62,6 +64,8 @@ enum Command {
     ParityDetector(detector::ParityDetectorArgs),
     /// Build the web page and serve it on localhost.
     Demo(demo::DemoArgs),
+    /// Measure the page's encoders beside ONNX Runtime Web in a browser.
+    BenchWeb(bench_web::BenchWebArgs),
     /// Remake the page's models, web/models, from the files that its index names.
     WebModels,
     /// Remove the tools, toolchains and environments these commands installed.
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Command::ConvertDetector(args) => detector::run_convert(&workspace, &args),
         Command::ParityDetector(args) => detector::run_parity(&workspace, &args),
         Command::Demo(args) => demo::run(&workspace, &args),
+        Command::BenchWeb(args) => bench_web::run(&workspace, &args),
         Command::WebModels => page::run_web_models(&workspace),
         Command::CleanCache(args) => cache::run_clean_cache(&workspace.cache, &args),
     });

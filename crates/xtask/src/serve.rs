@@ -223,7 +223,7 @@ fn percent_decoded(text: &str) -> Option<String> {
 fn media_type(path: &Path) -> &'static str {
     match path.extension().and_then(|found| found.to_str()) {
         Some("html") => "text/html; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("wasm") => "application/wasm",
         Some("json") => "application/json",

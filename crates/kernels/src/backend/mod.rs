@@ -2,8 +2,15 @@
 //!
 //! Only f32 tensors on devices that compile WGSL come here; the functions at the end are called by
 //! [`Kernels`](crate::Kernels), which stands for such a device.
+//!
+//! For wasm32 the gradients are left out: a page computes none, and waits for every byte.
 
+#[cfg(not(target_family = "wasm"))]
 mod autodiff;
+#[cfg_attr(
+    target_family = "wasm",
+    allow(dead_code, reason = "a page computes no gradients")
+)]
 mod cube;
 mod launch;
 
@@ -33,7 +40,15 @@ pub struct CoveragePlan {
 /// What one call of each kernel or group of kernels computes.
 ///
 /// Operands that a plan has no use for are any tensor of the device and are not read.
-#[backend_extension(Autodiff, Cube, Fusion: cfg(feature = "fusion"))]
+#[cfg_attr(
+    target_family = "wasm",
+    allow(dead_code, reason = "a page computes no gradients")
+)]
+#[backend_extension(
+    Autodiff: cfg(not(target_family = "wasm")),
+    Cube,
+    Fusion: cfg(feature = "fusion")
+)]
 pub trait KernelBackend: Backend {
     /// Attention with one softmax: output `[B, N, W]` and statistics `[B, heads, N, 2]`.
     #[fusion(meta = shapes::attention)]
