@@ -83,6 +83,31 @@ pub fn write_videos(folder: &Path) {
     }
 }
 
+/// Two small videos with captions.
+///
+/// # Panics
+///
+/// If ffmpeg or the disk refuses.
+pub fn write_small_videos(folder: &Path) {
+    std::fs::create_dir_all(folder).expect("a writable folder");
+    for (filter, video, captions, place) in [
+        ("scale=160:-2", "sample.mp4", "sample.srt", "sample.srt"),
+        (
+            "hflip,scale=160:-2",
+            "mirrored.mp4",
+            "mirrored.vtt",
+            "mirrored.en.vtt",
+        ),
+    ] {
+        let path = folder.join(video).display().to_string();
+        ffmpeg(&[
+            "-i", SAMPLE, "-vf", filter, "-c:v", "mpeg4", "-q:v", "4", &path,
+        ]);
+        std::fs::copy(Path::new(CAPTIONS).join(captions), folder.join(place))
+            .expect("a writable folder");
+    }
+}
+
 /// Every file below a folder with its content, by its path.
 ///
 /// # Panics
@@ -126,7 +151,7 @@ pub fn write_release(folder: &Path, videos: usize) {
         for number in 1..=72_u32 {
             let shade = |x: u32, y: u32| ((x * 3 + y * 5 + number * 2) % 200) as u8;
             let picture = image::RgbImage::from_fn(64, 48, |x, y| {
-                image::Rgb([shade(x, y), shade(y, x), 20 * video as u8])
+                image::Rgb([shade(x, y), shade(y, x), (9 * video) as u8])
             });
             let name = format!("{number:08}.jpg");
             picture.save(frames.join(&name)).expect("a writable folder");

@@ -23,7 +23,7 @@ mod needs_ffmpeg {
     use std::time::{Duration, Instant};
 
     use integration_tests::cli::program;
-    use integration_tests::corpus::{files_below, write_videos};
+    use integration_tests::corpus::{files_below, write_small_videos, write_videos};
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -157,14 +157,14 @@ mod needs_ffmpeg {
     fn every_step_killed_and_run_again_gives_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::new(folder.path());
-        write_videos(&sandbox.path("videos"));
+        write_small_videos(&sandbox.path("videos"));
         let steps: [&[&str]; 6] = [
             &["frames", "videos"],
             &["captions", "videos"],
             &["sentiment"],
             &["subjects"],
             &["index", "--max-neutral", "1"],
-            &["shards", "--shard-size", "1"],
+            &["shards", "--shard-size", "0.1"],
         ];
         let command = |out: &str, step: &[&str]| {
             let mut command = Command::new(program());
@@ -186,7 +186,7 @@ mod needs_ffmpeg {
                 "{step:?}"
             );
             let took = started.elapsed();
-            for _ in 0..3 {
+            for _ in 0..2 {
                 let mut running = command("killed", step).spawn().unwrap();
                 std::thread::sleep(took.mul_f64(rng.random_range(0.05..0.95)));
                 // Already at its end, it can't be killed any more.
@@ -201,7 +201,7 @@ mod needs_ffmpeg {
                 "{step:?}"
             );
         }
-        assert!(cut >= 6, "only {cut} of 18 runs were cut");
+        assert!(cut >= 4, "only {cut} of 12 runs were cut");
         let (whole, killed) = (sandbox.path("whole"), sandbox.path("killed"));
         let (whole, killed) = (files_below(&whole), files_below(&killed));
         let names = |files: &std::collections::BTreeMap<String, Vec<u8>>| -> BTreeSet<String> {
@@ -217,6 +217,84 @@ mod needs_ffmpeg {
             "several shards"
         );
     }
+}
+
+/// Folders with random weights, see `parity/generate_roberta.py`.
+const ROBERTA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/parity/goldens/roberta");
+
+#[test]
+fn roberta_folders_score_sentences_and_find_their_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::new(folder.path());
+    sandbox.write("videos/a.mp4", "x");
+    let words: Vec<String> = (0..60)
+        .map(|number| format!("word{}", number % 7))
+        .collect();
+    let entry = serde_json::json!([{ "text": words.join(" "), "start": 0, "duration": 60 }]);
+    sandbox.write("videos/a.json", entry.to_string());
+    let (sequence, token) = (format!("{ROBERTA}/sequence"), format!("{ROBERTA}/token"));
+    let captions = ["data", "captions", "videos", "--out", "work"];
+    let read = |name: &str| -> Value {
+        let path = sandbox.path(&format!("work/videos/a/{name}"));
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    };
+    sandbox.json(&captions);
+    assert_eq!(read("captions.json")["grouping"], "pauses");
+    sandbox.json(&[&captions[..], &["--punctuation-model", &token]].concat());
+    let grouped = read("captions.json");
+    assert_eq!(grouped["grouping"], "model");
+    let sentences = grouped["sentences"].as_array().unwrap();
+    let spoken: Vec<&str> = sentences
+        .iter()
+        .flat_map(|one| one["text"].as_str().unwrap().split(' '))
+        .collect();
+    assert_eq!(spoken, words);
+    sandbox.json(&[
+        "data",
+        "sentiment",
+        "--out",
+        "work",
+        "--sentiment-model",
+        &sequence,
+    ]);
+    let scores = read("sentiment.json")["scores"].as_array().unwrap().clone();
+    assert_eq!(scores.len(), sentences.len());
+    for score in &scores {
+        let logits: Vec<f64> = serde_json::from_value(score["logits"].clone()).unwrap();
+        let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
+        // None is longer than 77 tokens, so both come of the same logits; neutral is the fifth.
+        assert!(
+            (score["neutral"].as_f64().unwrap() - logits[4].exp() / sum).abs() < 1e-5,
+            "{score}"
+        );
+    }
+    // Each in the other's place.
+    sandbox.refuses(
+        &[
+            "data",
+            "sentiment",
+            "--out",
+            "work",
+            "--sentiment-model",
+            &token,
+        ],
+        &["token", "classifier of texts", "anger"],
+    );
+    sandbox.refuses(
+        &[&captions[..], &["--punctuation-model", &sequence]].concat(),
+        &["sequence", "token classifier", "marks"],
+    );
+    sandbox.refuses(
+        &[
+            "data",
+            "sentiment",
+            "--out",
+            "work",
+            "--sentiment-model",
+            "videos",
+        ],
+        &["config.json"],
+    );
 }
 
 #[test]

@@ -180,9 +180,20 @@ impl Captions {
         })
     }
 
-    /// Groups the words.
+    /// Whether the words have enough punctuation to be grouped by it.
+    pub fn has_punctuation(&self) -> bool {
+        sentences::has_punctuation(&self.words)
+    }
+
+    /// Groups the words by their punctuation, or by pauses where there is none.
     pub fn sentences(&self, options: &SentenceOptions) -> Sentences {
-        sentences::group(&self.words, options)
+        sentences::group(&self.words, options, None)
+    }
+
+    /// As [`Captions::sentences`], but where there is no punctuation by what a model says: whether
+    /// each word ends a sentence.
+    pub fn sentences_by(&self, options: &SentenceOptions, ends: &[bool]) -> Sentences {
+        sentences::group(&self.words, options, Some(ends))
     }
 }
 

@@ -32,6 +32,8 @@ impl Default for SentenceOptions {
 pub enum Grouping {
     /// Full stops, question and exclamation marks.
     Punctuation,
+    /// A model that puts punctuation in, for there is none.
+    Model,
     /// Pauses, for there is no punctuation.
     Pauses,
 }
@@ -55,17 +57,26 @@ const ABBREVIATIONS: [&str; 14] = [
     "u.s.", "vs.",
 ];
 
-pub(super) fn group(words: &[Word], options: &SentenceOptions) -> Sentences {
-    let marks = words
-        .iter()
-        .filter(|word| ends_sentence(&word.text))
-        .count();
-    let has_punctuation = marks * WORDS_A_MARK >= words.len();
-    let (grouping, parts) = if has_punctuation {
+pub(super) fn has_punctuation(words: &[Word]) -> bool {
+    let marks = words.iter().filter(|word| ends_sentence(&word.text));
+    marks.count() * WORDS_A_MARK >= words.len()
+}
+
+pub(super) fn group(
+    words: &[Word],
+    options: &SentenceOptions,
+    model: Option<&[bool]>,
+) -> Sentences {
+    let (grouping, parts) = if has_punctuation(words) {
         let ends = |word: &Word, next: &Word| {
             ends_sentence(&word.text) || next.start - word.end >= options.longest_pause_secs
         };
         (Grouping::Punctuation, split(words, ends))
+    } else if let Some(model) = model {
+        (
+            Grouping::Model,
+            split_after(words, model, options.longest_pause_secs),
+        )
     } else {
         let ends = |word: &Word, next: &Word| next.start - word.end >= options.pause_secs;
         let parts = split(words, ends);
@@ -82,6 +93,21 @@ pub(super) fn group(words: &[Word], options: &SentenceOptions) -> Sentences {
 
 fn split(words: &[Word], ends: impl Fn(&Word, &Word) -> bool) -> Vec<&[Word]> {
     words.chunk_by(|word, next| !ends(word, next)).collect()
+}
+
+/// Cuts behind the words that are marked, and at long pauses.
+fn split_after<'a>(words: &'a [Word], marked: &[bool], longest_pause_secs: f64) -> Vec<&'a [Word]> {
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for (index, pair) in words.windows(2).enumerate() {
+        let pauses = matches!(pair, [word, next] if next.start - word.end >= longest_pause_secs);
+        if pauses || marked.get(index).copied().unwrap_or(false) {
+            parts.extend(words.get(from..=index));
+            from = index + 1;
+        }
+    }
+    parts.extend(words.get(from..));
+    parts
 }
 
 /// Cuts a run of words at its longest pause, the one nearest to the middle among equals, until every

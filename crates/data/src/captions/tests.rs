@@ -131,6 +131,28 @@ fn without_punctuation_pauses_decide_and_long_runs_are_cut() {
 }
 
 #[test]
+fn without_punctuation_a_model_decides_if_there_is_one() {
+    let list = r#"[{"text":"one two three four","start":0,"duration":4},
+                   {"text":"five","start":7,"duration":1},{"text":"six","start":8,"duration":1}]"#;
+    let captions = read(list);
+    assert!(!captions.has_punctuation());
+    let marked = [false, true, false, false, false, false];
+    let found = captions.sentences_by(&SentenceOptions::default(), &marked);
+    let texts: Vec<&str> = found
+        .sentences
+        .iter()
+        .map(|one| one.text.as_str())
+        .collect();
+    // Behind the mark, and at three seconds of silence.
+    assert_eq!(texts, ["one two", "three four", "five six"]);
+    assert_eq!(found.grouping, Grouping::Model);
+    let punctuated = read(r#"[{"text":"One. Two.","start":0,"duration":4}]"#);
+    let found = punctuated.sentences_by(&SentenceOptions::default(), &[false, false]);
+    assert_eq!(found.grouping, Grouping::Punctuation);
+    assert_eq!(found.sentences.len(), 2);
+}
+
+#[test]
 fn abbreviations_and_initials_end_nothing_but_a_long_pause_does() {
     let srt = "1\n00:00:00,000 --> 00:00:04,000\nMr. J. Smith lost 3.5 pounds.\n\n\
                2\n00:00:05,000 --> 00:00:06,000\nand then\n\n3\n00:00:09,000 --> 00:00:10,000\nnothing\n";

@@ -28,6 +28,13 @@ pub struct FrameFiles {
 }
 
 impl FrameFiles {
+    /// Seconds that a video says it is long, if it does.
+    pub fn declared_secs(video: &Path) -> Option<f64> {
+        VideoInfo::of_container(video, Some(CONTAINERS))
+            .ok()?
+            .duration
+    }
+
     /// Writes the frames of a video into a folder as `00000000.jpg`, `00000001.jpg`, …: number n is
     /// what is shown at n / `rate` seconds of the file. Videos of varying rate are resampled by their
     /// timestamps, and rotated ones turned upright. Gives FFmpeg's complaints, if any.
@@ -84,7 +91,7 @@ impl FrameFiles {
             return Ok(String::from_utf8_lossy(&output.stderr).trim().to_owned());
         }
         // A file of sound alone is told apart from a damaged one.
-        match VideoInfo::of(video) {
+        match VideoInfo::of_container(video, Some(CONTAINERS)) {
             Err(error) if matches!(error.fault, DecodeFault::NoFrames(_)) => Err(error),
             _ => Err(video_fault(&output.stderr, video).at(video)),
         }

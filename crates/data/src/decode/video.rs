@@ -40,10 +40,17 @@ impl VideoInfo {
     /// # Errors
     /// A missing, empty or unreadable file, one without pictures, no `ffprobe`.
     pub fn of(path: &Path) -> Result<Self, DecodeError> {
+        Self::of_container(path, None)
+    }
+
+    /// As [`VideoInfo::of`], of a file in one of some containers, by FFmpeg's names for them.
+    pub(super) fn of_container(path: &Path, containers: Option<&str>) -> Result<Self, DecodeError> {
         check_file(path)?;
+        let allowed = containers.map(|names| ["-format_whitelist", names]);
         let fields = "stream=avg_frame_rate,r_frame_rate,duration:format=duration";
         let output = Command::new("ffprobe")
             .args(["-v", "error", "-protocol_whitelist", "file,pipe"])
+            .args(allowed.into_iter().flatten())
             .args(["-select_streams", "V:0", "-show_entries", fields])
             .args(["-of", "json", "-i"])
             .arg(local(path))

@@ -27,14 +27,35 @@ pub struct CaptionFile {
     pub sentences: Vec<Sentence>,
 }
 
+/// A model that says where sentences end in words without punctuation.
+pub trait Punctuator: Sync {
+    /// What identifies it: another one makes other sentences.
+    fn identity(&self) -> String;
+
+    /// Whether each word ends a sentence.
+    ///
+    /// # Errors
+    /// A message, if the device fails.
+    fn ends(&self, words: &[&str]) -> Result<Vec<bool>, String>;
+}
+
+/// How sentences are made.
+#[derive(Clone, Copy)]
+pub struct CaptionSettings<'a> {
+    /// Pauses and lengths.
+    pub options: &'a SentenceOptions,
+    /// Where there is no punctuation; without one pauses decide.
+    pub punctuator: Option<&'a dyn Punctuator>,
+}
+
 /// Reads all captions.
 ///
 /// # Errors
-/// A disk that refuses, too many broken files.
+/// A disk that refuses, a failing model, too many broken files.
 pub fn prepare_captions(
     work: &WorkFolder,
     inputs: &Inputs,
-    options: &SentenceOptions,
+    settings: CaptionSettings<'_>,
     limits: &Limits,
     progress: &(dyn Fn(StepProgress) + Sync),
 ) -> Result<StepReport, PrepareError> {
@@ -45,14 +66,14 @@ pub fn prepare_captions(
         &inputs.videos,
         &[],
         progress,
-        |video| prepare(work, video, options),
+        |video| prepare(work, video, settings),
     )
 }
 
 fn prepare(
     work: &WorkFolder,
     video: &InputVideo,
-    options: &SentenceOptions,
+    settings: CaptionSettings<'_>,
 ) -> Result<Outcome, Failed> {
     let record = work.video(&video.id).join("captions.json");
     let Some(path) = &video.captions else {
@@ -76,7 +97,8 @@ fn prepare(
         }
     };
     let bytes = std::fs::read(path).map_err(|error| broken(error.to_string()))?;
-    let stamp = stamp(&(options, hex(&Sha256::digest(bytes))));
+    let model = settings.punctuator.map(Punctuator::identity);
+    let stamp = stamp(&(settings.options, model, hex(&Sha256::digest(bytes))));
     let dropped = |faults: &[CueFault]| -> Vec<String> {
         let name = |fault: &CueFault| {
             format!(
@@ -91,7 +113,18 @@ fn prepare(
     {
         return Ok(Outcome::unchanged(dropped(&there.faults)));
     }
-    let grouped = captions.sentences(options);
+    let grouped = match settings.punctuator {
+        Some(punctuator) if !captions.has_punctuation() => {
+            let words: Vec<&str> = captions
+                .words
+                .iter()
+                .map(|word| word.text.as_str())
+                .collect();
+            let ends = punctuator.ends(&words).map_err(PrepareError::Unusable)?;
+            captions.sentences_by(settings.options, &ends)
+        }
+        _ => captions.sentences(settings.options),
+    };
     let file = CaptionFile {
         stamp,
         source: source.clone(),

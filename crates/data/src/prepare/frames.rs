@@ -12,7 +12,7 @@ use super::error::PrepareError;
 use super::inputs::{InputVideo, Inputs};
 use super::step::{self, Failed, Limits, Outcome, Skip, StepProgress, StepReport};
 use super::work::{PARTIAL, WorkFolder, hex, read_json, stamp, write_json};
-use crate::decode::{DecodeFault, FOLDER_RATE, FrameFiles, VideoInfo, read_picture};
+use crate::decode::{DecodeFault, FOLDER_RATE, FrameFiles, read_picture};
 
 /// How frames are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,14 +127,14 @@ fn prepare(
     let (count, complaints) = match extracted {
         Ok(extracted) => extracted,
         Err(failed) => {
-            remove(&folder)?;
+            give_up(&folder, &partial)?;
             return Err(failed);
         }
     };
     let described = match describe(&partial, 0, count, settings.fps) {
         Ok(described) => described,
         Err(skip) => {
-            remove(&folder)?;
+            give_up(&folder, &partial)?;
             return Err(Skip {
                 item: video.id.clone(),
                 ..skip
@@ -191,9 +191,7 @@ fn extract(
     }
     // A file that breaks off still gives what came before: FFmpeg complains and calls it a success.
     let covered = count as f64 / settings.fps;
-    let declared = VideoInfo::of(&video.path)
-        .ok()
-        .and_then(|info| info.duration);
+    let declared = FrameFiles::declared_secs(&video.path);
     if let Some(declared) = declared
         && !complaints.is_empty()
         && covered < 0.9 * declared.min(longest_secs) - 1.0
@@ -283,6 +281,14 @@ fn sweep(folder: &Path) {
             let _ = remove(&path);
         }
     }
+}
+
+/// Leaves of a video that can't be used only what other steps made.
+fn give_up(folder: &Path, partial: &Path) -> Result<(), PrepareError> {
+    remove(partial)?;
+    // Goes only if nothing else is in it.
+    let _ = std::fs::remove_dir(folder);
+    Ok(())
 }
 
 /// Most pixels of a frame: twice an 8K picture.

@@ -21,7 +21,7 @@ mod step;
 mod subjects;
 pub(crate) mod work;
 
-pub use captions::{CaptionFile, prepare_captions};
+pub use captions::{CaptionFile, CaptionSettings, Punctuator, prepare_captions};
 pub use duplicates::{EvaluationSets, difference_hash};
 pub use error::PrepareError;
 pub use filters::{DropReason, IndexFilters};

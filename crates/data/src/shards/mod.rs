@@ -11,6 +11,7 @@
 mod check;
 mod corpus;
 mod error;
+mod http;
 mod order;
 mod plan;
 mod sample;
@@ -23,6 +24,7 @@ mod write;
 pub use check::{CheckReport, check};
 pub use corpus::{ShardCorpus, ShardSampling};
 pub use error::ShardError;
+pub use http::HttpStore;
 pub use order::ShardOrder;
 pub use plan::ShardSettings;
 pub use sample::{SampleRecord, ShardSample, read_sample};
@@ -30,7 +32,7 @@ pub use set::{SampleEntry, ShardEntry, ShardList, ShardSet};
 pub use split::ShardSplit;
 pub use stats::{Distribution, ShardStats, stats};
 pub use store::{LocalStore, ShardStore};
-pub use write::write_shards;
+pub use write::{write_samples, write_shards};
 
 /// What `shards.json` says it is.
 const FORMAT: &str = "emotionclip-shards";

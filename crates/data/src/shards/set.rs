@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::ShardError;
+use super::http::HttpStore;
 use super::sample::{ShardSample, read_sample};
 use super::store::{LocalStore, ShardStore};
 use super::{FORMAT, LIST, SAMPLES, VERSION};
@@ -84,12 +85,20 @@ pub struct ShardSet {
 }
 
 impl ShardSet {
-    /// Opens the shards in a folder, or in a work folder.
+    /// Opens the shards in a folder, in a work folder, or at an `http://` or `https://` address.
     ///
     /// # Errors
     /// As [`ShardSet::of_store`].
-    pub fn open(folder: &Path) -> Result<Self, ShardError> {
-        Self::of_store(Arc::new(LocalStore::new(folder)))
+    pub fn open(place: &Path) -> Result<Self, ShardError> {
+        match place.to_str().filter(|text| HttpStore::is_address(text)) {
+            Some(address) => Self::of_store(Arc::new(HttpStore::new(address))),
+            None => Self::of_store(Arc::new(LocalStore::new(place))),
+        }
+    }
+
+    /// Whether a place holds shards; of an address that is known only once it is opened.
+    pub fn is_there(place: &Path) -> bool {
+        place.to_str().is_some_and(HttpStore::is_address) || LocalStore::holds_shards(place)
     }
 
     /// Opens the shards of a store.

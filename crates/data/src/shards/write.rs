@@ -2,18 +2,20 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::ShardError;
 use super::plan::{Shard, ShardSettings, key_of, plan, shard_name};
-use super::sample::{SampleRecord, frame_name, record_name};
+use super::sample::{SampleRecord, ShardSample, frame_name, record_name};
 use super::set::{SampleEntry, ShardEntry, ShardList};
 use super::{FORMAT, LIST, SAMPLES, VERSION};
+use crate::decode::FOLDER_RATE;
 use crate::prepare::frame_file_name;
 use crate::prepare::work::{hex, partial_of, read_json, stamp, write_file, write_json};
 use crate::prepare::{
@@ -72,10 +74,10 @@ pub fn write_shards(
             .map(write_one)
             .collect::<Result<_, PrepareError>>()
     })?;
-    let fps = entries
-        .first()
-        .and_then(|entry| video_of(work, &entry.video_id).ok())
-        .map_or(0.0, |video| video.fps);
+    let fps = match entries.first() {
+        Some(entry) => record_of::<VideoFile>(work, &entry.video_id, "video.json")?.fps,
+        None => FOLDER_RATE,
+    };
     write_lists(&folder, finished, settings, fps)
 }
 
@@ -132,25 +134,38 @@ fn shard_of(
     {
         return Ok(there);
     }
-    let partial = partial_of(&path);
+    let chosen = shard.iter().filter_map(|index| entries.get(*index));
+    let finished = write_shard(&path, number, chosen.map(|entry| clip_of(work, entry)))?;
+    write_json(&record, &finished)?;
+    Ok(finished)
+}
+
+/// Writes one shard beside its place and renames it.
+fn write_shard(
+    path: &Path,
+    number: usize,
+    clips: impl Iterator<Item = Result<ShardSample, PrepareError>>,
+) -> Result<Finished, PrepareError> {
+    let partial = partial_of(path);
     let file = File::create(&partial).map_err(PrepareError::io(&partial))?;
     let mut tar = tar::Builder::new(Hashing::new(BufWriter::new(file)));
-    let mut samples = Vec::with_capacity(shard.len());
-    for entry in shard.iter().filter_map(|index| entries.get(*index)) {
+    let mut samples = Vec::new();
+    for clip in clips {
+        let clip = clip?;
         let offset = tar.get_ref().written;
-        append(&mut tar, work, entry).map_err(|(path, error)| PrepareError::Io { path, error })?;
-        let bytes = tar.get_ref().written - offset;
+        append(&mut tar, &clip).map_err(PrepareError::io(&partial))?;
+        let record = clip.record;
         samples.push(SampleEntry {
-            key: key_of(entry),
-            video_id: entry.video_id.clone(),
+            key: record.key,
+            video_id: record.video_id,
             shard: number,
             offset,
-            bytes,
-            frames: entry.end_frame + 1 - entry.start_frame,
-            duration: entry.duration,
-            text: entry.text.clone(),
-            sentiment: entry.sentiment_logits,
-            neutral: entry.neutral_score,
+            bytes: tar.get_ref().written - offset,
+            frames: clip.frames.len(),
+            duration: to_milliseconds(record.end - record.start),
+            text: record.text,
+            sentiment: record.sentiment,
+            neutral: record.neutral,
         });
     }
     let closed = tar.into_inner().and_then(|hashing| {
@@ -164,41 +179,71 @@ fn shard_of(
         Ok((hex(&digest.finalize()), written))
     });
     let (sha256, bytes) = closed.map_err(PrepareError::io(&partial))?;
-    std::fs::rename(&partial, &path).map_err(PrepareError::io(&path))?;
+    std::fs::rename(&partial, path).map_err(PrepareError::io(path))?;
+    let file = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let entry = ShardEntry {
-        file: name,
+        file,
         samples: samples.len(),
         bytes,
         sha256,
     };
-    let finished = Finished { entry, samples };
-    write_json(&record, &finished)?;
-    Ok(finished)
+    Ok(Finished { entry, samples })
 }
 
-fn video_of(work: &WorkFolder, id: &str) -> Result<VideoFile, (PathBuf, std::io::Error)> {
-    let path = work.video(id).join("video.json");
-    read_json(&path).ok_or_else(|| (path, gone()))
+/// Writes clips of one's own as shards of `per_shard` clips, in the order given, at 8 frames a second.
+///
+/// # Errors
+/// A disk that refuses, or a `per_shard` of 0.
+pub fn write_samples(
+    folder: &Path,
+    clips: &[ShardSample],
+    per_shard: usize,
+) -> Result<ShardList, PrepareError> {
+    if per_shard == 0 {
+        return Err(PrepareError::Unusable(
+            "a shard needs at least one clip".to_owned(),
+        ));
+    }
+    std::fs::create_dir_all(folder).map_err(PrepareError::io(folder))?;
+    let shards = clips.chunks(per_shard).enumerate();
+    let finished = shards
+        .map(|(number, part)| {
+            let path = folder.join(shard_name(number));
+            write_shard(&path, number, part.iter().cloned().map(Ok))
+        })
+        .collect::<Result<_, PrepareError>>()?;
+    write_lists(folder, finished, &ShardSettings::default(), FOLDER_RATE)
 }
 
-fn gone() -> std::io::Error {
-    std::io::Error::new(
-        std::io::ErrorKind::NotFound,
-        "gone since the index was made; run `trainer data index` again",
-    )
+fn to_milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
-fn append(
-    tar: &mut tar::Builder<impl Write>,
+/// A record of a video that an earlier step wrote.
+fn record_of<T: DeserializeOwned>(
     work: &WorkFolder,
-    entry: &IndexEntry,
-) -> Result<(), (PathBuf, std::io::Error)> {
-    let folder = work.video(&entry.video_id);
-    let video = video_of(work, &entry.video_id)?;
-    let boxes_path = folder.join("boxes.json");
-    let boxes: BoxesFile = read_json(&boxes_path).ok_or_else(|| (boxes_path, gone()))?;
+    id: &str,
+    name: &str,
+) -> Result<T, PrepareError> {
+    let path = work.video(id).join(name);
+    read_json(&path).ok_or_else(|| PrepareError::Malformed {
+        path,
+        problem: "gone or damaged since the index was made; run `trainer data index` again"
+            .to_owned(),
+    })
+}
+
+/// A clip with its frames, out of the work folder.
+fn clip_of(work: &WorkFolder, entry: &IndexEntry) -> Result<ShardSample, PrepareError> {
+    let video: VideoFile = record_of(work, &entry.video_id, "video.json")?;
+    let boxes: BoxesFile = record_of(work, &entry.video_id, "boxes.json")?;
+    let folder = work.video(&entry.video_id).join("frames");
     let numbers = entry.start_frame..=entry.end_frame;
-    let to_milliseconds = |seconds: f64| (seconds * 1000.0).round() / 1000.0;
+    let boxes_of = |number: usize| boxes.frames.get(&number).cloned().unwrap_or_default();
     let record = SampleRecord {
         key: key_of(entry),
         video_id: entry.video_id.clone(),
@@ -213,19 +258,22 @@ fn append(
             .clone()
             .map(|number| to_milliseconds(number as f64 / video.fps))
             .collect(),
-        boxes: numbers
-            .clone()
-            .map(|number| boxes.frames.get(&number).cloned().unwrap_or_default())
-            .collect(),
+        boxes: numbers.clone().map(boxes_of).collect(),
     };
-    let key = record.key.clone();
-    let in_tar = |error: std::io::Error| (PathBuf::from(&key), error);
-    let json = serde_json::to_vec(&record).map_err(|error| in_tar(std::io::Error::other(error)))?;
-    append_file(tar, &record_name(&key), &json).map_err(in_tar)?;
-    for (index, number) in numbers.enumerate() {
-        let path = folder.join("frames").join(frame_file_name(number));
-        let bytes = std::fs::read(&path).map_err(|error| (path, error))?;
-        append_file(tar, &frame_name(&key, index), &bytes).map_err(in_tar)?;
+    let read = |number: usize| {
+        let path = folder.join(frame_file_name(number));
+        std::fs::read(&path).map_err(PrepareError::io(path))
+    };
+    let frames = numbers.map(read).collect::<Result<_, _>>()?;
+    Ok(ShardSample { record, frames })
+}
+
+fn append(tar: &mut tar::Builder<impl Write>, clip: &ShardSample) -> std::io::Result<()> {
+    let key = &clip.record.key;
+    let json = serde_json::to_vec(&clip.record).map_err(std::io::Error::other)?;
+    append_file(tar, &record_name(key), &json)?;
+    for (index, bytes) in clip.frames.iter().enumerate() {
+        append_file(tar, &frame_name(key, index), bytes)?;
     }
     Ok(())
 }

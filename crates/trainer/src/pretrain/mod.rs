@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use emotionclip::config::{Preset, SubjectEncoding, TemporalFusion};
 use emotionclip::loss::KlDirection;
-use emotionclip_data::shards::LocalStore;
+use emotionclip_data::shards::ShardSet;
 
 pub use config::{CorpusConfig, RunConfig, Stage, StageInput, StageTexts, TowerMode, Towers};
 pub use corpus::{Source, corpus_labels, drawn};
@@ -116,7 +116,7 @@ impl Overrides {
         if let Some(folder) = &self.corpus {
             match &mut config.corpus {
                 CorpusConfig::Faces { root, .. } => root.clone_from(folder),
-                CorpusConfig::Synthetic { .. } if !LocalStore::holds_shards(folder) => {
+                CorpusConfig::Synthetic { .. } if !ShardSet::is_there(folder) => {
                     return Err(bad_input(format!(
                         "--corpus {}: no shards in it (`trainer data prepare` makes them); for a \
                          corpus of faces give a --config with `corpus.kind = \"faces\"`",

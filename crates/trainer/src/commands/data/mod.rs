@@ -3,6 +3,7 @@
 mod build_scenes;
 mod options;
 mod outcome;
+mod roberta;
 mod scorer;
 mod shards;
 mod steps;

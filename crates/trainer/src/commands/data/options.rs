@@ -105,6 +105,10 @@ pub struct SentenceArgs {
     /// Without punctuation: seconds after which a sentence is cut at its longest pause
     #[arg(long, value_name = "SECONDS", default_value_t = SentenceOptions::default().longest_secs, value_parser = crate::commands::dataset::positive)]
     longest_sentence: f64,
+    /// Without punctuation: a token classifier that says where sentences end, a RoBERTa or XLM-R folder
+    /// (config.json, tokenizer.json, model.safetensors) whose classes are marks [default: pauses say]
+    #[arg(long, value_name = "DIR")]
+    pub punctuation_model: Option<PathBuf>,
 }
 
 impl SentenceArgs {
@@ -120,7 +124,8 @@ impl SentenceArgs {
 /// Who scores sentences.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ModelArgs {
-    /// Classifier of sentences: a file of `trainer text-classifier train` [default: the built-in one]
+    /// Classifier of sentences: a file of `trainer text-classifier train`, or a Hugging Face folder of
+    /// a RoBERTa with the seven emotions [default: the built-in one]
     #[arg(long, value_name = "MODEL")]
     pub sentiment_model: Option<PathBuf>,
 }

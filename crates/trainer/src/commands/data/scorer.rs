@@ -9,6 +9,7 @@ use emotionclip::text_classifier::PretrainedTextClassifier;
 use emotionclip::{Emotion, Pretrained};
 use emotionclip_data::prepare::{SentenceScore, TextScorer};
 
+use super::roberta;
 use crate::failure::bad_input;
 use crate::inputs::files::read_file;
 use crate::models::builtin;
@@ -24,6 +25,9 @@ pub struct OwnClassifier {
 /// # Errors
 /// Bad input if the file is none.
 pub fn open(path: Option<&Path>, device: &Device) -> anyhow::Result<Box<dyn TextScorer>> {
+    if let Some(folder) = path.filter(|path| path.is_dir()) {
+        return roberta::scorer(folder, device);
+    }
     let (bytes, name) = match path {
         Some(path) => (Bytes::from(read_file(path)?), path.display().to_string()),
         None => (

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use emotionclip::Pretrained;
 use emotionclip::detector::{BUNDLED_WEIGHTS, Detector};
 use emotionclip_data::prepare::{
-    self, BoxSource, ReleaseFiles, WorkFolder, prepare_captions, prepare_frames, prepare_sentiment,
-    prepare_subjects, write_index,
+    self, BoxSource, CaptionSettings, ReleaseFiles, WorkFolder, prepare_captions, prepare_frames,
+    prepare_sentiment, prepare_subjects, write_index,
 };
 use emotionclip_data::shards::write_shards;
 
@@ -15,7 +15,7 @@ use super::options::{
     BoxArgs, FilterArgs, FrameArgs, InputArgs, ModelArgs, SentenceArgs, ShardArgs, WorkArgs,
 };
 use super::outcome::{Bars, Outcome, or_bad};
-use super::scorer;
+use super::{roberta, scorer};
 use crate::context::Context;
 
 const PREPARE_EXAMPLES: &str = "\
@@ -173,8 +173,19 @@ impl<'a> Job<'a> {
 
     fn captions(&mut self, inputs: &prepare::Inputs, args: &SentenceArgs) -> anyhow::Result<()> {
         let (options, limits) = (args.options(), self.args.limits());
+        let punctuator = match &args.punctuation_model {
+            Some(folder) => Some(roberta::punctuator(
+                folder,
+                &self.context.open_device()?.device,
+            )?),
+            None => None,
+        };
+        let settings = CaptionSettings {
+            options: &options,
+            punctuator: punctuator.as_deref(),
+        };
         let show = |progress| self.bars.show(progress);
-        let report = prepare_captions(&self.work, inputs, &options, &limits, &show);
+        let report = prepare_captions(&self.work, inputs, settings, &limits, &show);
         self.outcome.step(or_bad(report)?);
         Ok(())
     }
