@@ -1,5 +1,6 @@
 //! Corpora for EmotionCLIP.
 
+pub mod captions;
 pub mod decode;
 mod description;
 pub mod dfer;
@@ -7,4 +8,6 @@ pub mod faces;
 pub mod folder;
 pub mod goemotions;
 pub mod pairs;
+pub mod prepare;
+pub mod shards;
 pub mod synthetic;

@@ -23,13 +23,31 @@ pub struct Pair {
     pub peak_frame: usize,
 }
 
+/// Why a pair can't be given: what its corpus says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PairError(String);
+
+impl PairError {
+    /// An error with this message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
 /// One split of a corpus: an unbounded sequence of pairs, each a function of its index.
 pub trait PairedCorpus: Send + Sync {
     /// A pair with all its frames.
-    fn pair(&self, index: u64) -> Pair;
+    ///
+    /// # Errors
+    /// If it has to be read and can't be.
+    fn pair(&self, index: u64) -> Result<Pair, PairError>;
 
     /// A pair with only the frame that shows the emotion best; the others cost nothing.
-    fn peak_pair(&self, index: u64) -> Pair;
+    ///
+    /// # Errors
+    /// If it has to be read and can't be.
+    fn peak_pair(&self, index: u64) -> Result<Pair, PairError>;
 
     /// What the subject of a pair shows, without drawing it.
     fn emotion(&self, index: u64) -> Emotion;
@@ -48,6 +66,11 @@ pub trait PairedCorpus: Send + Sync {
     /// One of the utterances that [`PairedCorpus::alike_count`] counts; empty where there is none
     /// of this number.
     fn alike(&self, dominant: Emotion, number: usize) -> &str;
+
+    /// What could not be read so far and was passed over: name and reason.
+    fn skipped(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl From<Sample> for Pair {
@@ -65,12 +88,12 @@ impl From<Sample> for Pair {
 }
 
 impl PairedCorpus for SyntheticCorpus {
-    fn pair(&self, index: u64) -> Pair {
-        self.sample(index).into()
+    fn pair(&self, index: u64) -> Result<Pair, PairError> {
+        Ok(self.sample(index).into())
     }
 
-    fn peak_pair(&self, index: u64) -> Pair {
-        self.sample_peak(index).into()
+    fn peak_pair(&self, index: u64) -> Result<Pair, PairError> {
+        Ok(self.sample_peak(index).into())
     }
 
     fn emotion(&self, index: u64) -> Emotion {

@@ -88,6 +88,7 @@ pub mod parameters;
 pub mod preprocess;
 pub mod pretrained;
 pub mod probe;
+pub mod roberta;
 pub mod streaming;
 pub mod temporal;
 pub mod text;

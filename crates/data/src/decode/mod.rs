@@ -6,6 +6,7 @@
 
 mod animation;
 mod error;
+mod extract;
 mod picture;
 mod spread;
 mod video;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use image::{ImageFormat, RgbImage};
 
 pub use error::{DecodeError, DecodeFault};
+pub use extract::FrameFiles;
 pub use picture::{read_mask, read_picture};
 pub use spread::{spread, spread_indices};
 pub use video::{VideoFrames, VideoInfo};
@@ -166,7 +168,8 @@ pub fn is_media_name(path: &Path) -> bool {
     is_video_name(path) || has_extension(path, &PICTURE_EXTENSIONS) || has_extension(path, &["gif"])
 }
 
-fn is_video_name(path: &Path) -> bool {
+/// Whether a file's name says that it is a video.
+pub fn is_video_name(path: &Path) -> bool {
     has_extension(path, &VIDEO_EXTENSIONS)
 }
 

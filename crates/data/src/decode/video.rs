@@ -40,11 +40,18 @@ impl VideoInfo {
     /// # Errors
     /// A missing, empty or unreadable file, one without pictures, no `ffprobe`.
     pub fn of(path: &Path) -> Result<Self, DecodeError> {
+        Self::of_container(path, None)
+    }
+
+    /// As [`VideoInfo::of`], of a file in one of some containers, by FFmpeg's names for them.
+    pub(super) fn of_container(path: &Path, containers: Option<&str>) -> Result<Self, DecodeError> {
         check_file(path)?;
+        let allowed = containers.map(|names| ["-format_whitelist", names]);
         let fields = "stream=avg_frame_rate,r_frame_rate,duration:format=duration";
         let output = Command::new("ffprobe")
             .args(["-v", "error", "-protocol_whitelist", "file,pipe"])
-            .args(["-select_streams", "v:0", "-show_entries", fields])
+            .args(allowed.into_iter().flatten())
+            .args(["-select_streams", "V:0", "-show_entries", fields])
             .args(["-of", "json", "-i"])
             .arg(local(path))
             .stdin(Stdio::null())
@@ -277,13 +284,13 @@ fn read_header(reader: &mut impl BufRead) -> Result<Option<[u32; 2]>, DecodeFaul
 }
 
 /// The path as a local file, whatever characters it starts with.
-fn local(path: &Path) -> std::ffi::OsString {
+pub(super) fn local(path: &Path) -> std::ffi::OsString {
     let mut name = std::ffi::OsString::from("file:");
     name.push(path);
     name
 }
 
-fn check_file(path: &Path) -> Result<(), DecodeError> {
+pub(super) fn check_file(path: &Path) -> Result<(), DecodeError> {
     let metadata = std::fs::metadata(path).map_err(|error| DecodeFault::from(error).at(path))?;
     if metadata.len() == 0 {
         return Err(DecodeFault::Empty.at(path));
@@ -291,7 +298,7 @@ fn check_file(path: &Path) -> Result<(), DecodeError> {
     Ok(())
 }
 
-fn start_fault(program: &'static str, error: std::io::Error) -> DecodeFault {
+pub(super) fn start_fault(program: &'static str, error: std::io::Error) -> DecodeFault {
     if error.kind() == std::io::ErrorKind::NotFound {
         DecodeFault::NoProgram(program)
     } else {
@@ -300,7 +307,7 @@ fn start_fault(program: &'static str, error: std::io::Error) -> DecodeFault {
 }
 
 /// The last line that the program wrote, without the file's name in it.
-fn video_fault(messages: &[u8], path: &Path) -> DecodeFault {
+pub(super) fn video_fault(messages: &[u8], path: &Path) -> DecodeFault {
     let text = String::from_utf8_lossy(messages);
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
     let last = last.unwrap_or("ffmpeg gave no reason").trim();

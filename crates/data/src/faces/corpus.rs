@@ -12,7 +12,7 @@ use super::error::FaceError;
 use super::render::{box_mask, plain, render};
 use super::scene::{FaceScene, Purpose, SceneFace};
 use super::store::{FaceSplit, Utterance};
-use crate::pairs::{Pair, PairedCorpus};
+use crate::pairs::{Pair, PairError, PairedCorpus};
 use crate::synthetic::Split;
 use crate::synthetic::draws::Draws;
 
@@ -184,12 +184,12 @@ impl FacePicture {
 }
 
 impl PairedCorpus for FaceCorpus {
-    fn pair(&self, index: u64) -> Pair {
-        self.sample(index)
+    fn pair(&self, index: u64) -> Result<Pair, PairError> {
+        Ok(self.sample(index))
     }
 
-    fn peak_pair(&self, index: u64) -> Pair {
-        self.sample_peak(index)
+    fn peak_pair(&self, index: u64) -> Result<Pair, PairError> {
+        Ok(self.sample_peak(index))
     }
 
     fn emotion(&self, index: u64) -> Emotion {

@@ -14,6 +14,7 @@ mod attention;
 mod chart;
 mod classes;
 mod colour;
+mod corpus;
 mod data;
 mod evaluation;
 mod evaluation_markdown;
@@ -35,6 +36,7 @@ pub use ablation::{
     AblationReport, AblationRow, AblationRun, AblationScores, AblationTable, Difference,
     PeopleScore, PretrainingNote, paired_difference,
 };
+pub use corpus::{CorpusBars, CorpusPage};
 pub use data::{
     AttentionExample, AttentionMap, ClassScores, ConfusionMatrix, ModelSummary, NamedScore,
     Reading, ReadingExample, Reweighting, RunReport, Scores, SecondSeed, Series, Stage, SubjectBox,

@@ -16,7 +16,7 @@ use emotionclip_data::synthetic::Split;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::config::{RunConfig, Stage, StageInput, StageTexts};
+use super::config::{CorpusConfig, RunConfig, Stage, StageInput, StageTexts};
 use super::corpus::Source;
 use super::validation::argmax;
 
@@ -78,14 +78,14 @@ impl BatchMaker {
             let index = (first + offset) as u64;
             let mut sample = match stage.input {
                 StageInput::Utterances => return Ok(self.words(corpus.as_ref(), index)),
-                StageInput::Peak => corpus.peak_pair(index),
-                StageInput::Clip => corpus.pair(index),
+                StageInput::Peak => corpus.peak_pair(index)?,
+                StageInput::Clip => corpus.pair(index)?,
             };
             if stage.texts == StageTexts::Descriptions {
                 sample.text = corpus.description(index, stage.input == StageInput::Clip);
                 sample.sentiment = [0.0; Emotion::COUNT];
             }
-            self.pair(sample)
+            self.pair(sample, index)
         });
         Ok(assemble(samples.collect::<anyhow::Result<_>>()?))
     }
@@ -109,14 +109,37 @@ impl BatchMaker {
         (&self.config.stages[0], &self.corpora[0], 0)
     }
 
-    fn pair(&self, sample: CorpusPair) -> anyhow::Result<Pair> {
-        let clip = self.preprocess.clip(&sample.clip, &Crops::Centre)?;
+    /// What could not be read so far and was passed over.
+    pub fn skipped(&self) -> Vec<String> {
+        let corpora = self.corpora.iter();
+        corpora.flat_map(|corpus| corpus.skipped()).collect()
+    }
+
+    fn pair(&self, sample: CorpusPair, index: u64) -> anyhow::Result<Pair> {
+        let crops = self.crops(&sample, index);
+        let clip = self.preprocess.clip(&sample.clip, &crops)?;
         Ok(Pair {
             clip: Some(clip),
             tokens: self.tokenizer.encode(&sample.text, Truncation::KeepEot),
             partner: None,
             sentiment: sample.sentiment,
         })
+    }
+
+    /// Where a pair's frames are cropped: for captioned video each at random, as in the release.
+    fn crops(&self, sample: &CorpusPair, index: u64) -> Crops {
+        match &self.config.corpus {
+            CorpusConfig::Shards(shards) if shards.random_crops => {
+                let mut rng = ChaCha8Rng::seed_from_u64(shards.seed);
+                rng.set_stream(index);
+                let draw = |frame: &image::RgbImage| {
+                    let range = self.preprocess.crop_range(frame.width(), frame.height());
+                    range.map(|largest| rng.random_range(0..=largest))
+                };
+                Crops::PerFrame(sample.clip.frames.iter().map(draw).collect())
+            }
+            _ => Crops::Centre,
+        }
     }
 
     /// An utterance and another one of the same dominant sentiment.

@@ -6,12 +6,17 @@ use anyhow::Context as _;
 use emotionclip::config::{EmotionClipConfig, Preset};
 use emotionclip::loss::SentimentGuidance;
 use emotionclip::optim::{AdamWConfig, GroupRates, Schedule};
+use emotionclip::preprocess::Letterbox;
 use emotionclip_data::faces::{Augmentation, FacePart, FaceSampling};
-use emotionclip_data::synthetic::FigureCount;
+use emotionclip_data::shards::{ShardSet, ShardSplit};
+use emotionclip_data::synthetic::{FigureCount, Split};
 use serde::{Deserialize, Serialize};
 
 use super::text_start::TextStart;
 use crate::failure::{OrBadInput, bad_input};
+
+/// Epochs of the release's recipe.
+const RELEASE_EPOCHS: usize = 25;
 
 /// A run's configuration; saved with the run as `config.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,6 +122,80 @@ pub enum CorpusConfig {
         #[serde(default)]
         part: FacePart,
     },
+    /// Captioned video, made by `trainer data prepare`.
+    Shards(ShardsConfig),
+}
+
+/// Clips of captioned video. What is not given is as in the release.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardsConfig {
+    /// Folder of the shards, or the work folder that they lie in.
+    pub root: PathBuf,
+    /// Seed of the order, the frames and the crops.
+    pub seed: u64,
+    /// Clips that count as one epoch; `--corpus` sets the number of training clips.
+    pub epoch_clips: usize,
+    /// Clips that are mixed while reading.
+    #[serde(default = "ShardsConfig::default_buffer")]
+    pub buffer: usize,
+    /// Share of the videos that validation is done on.
+    #[serde(default = "ShardsConfig::default_validation_share")]
+    pub validation_share: f64,
+    /// Draw frames at random instead of spreading them.
+    #[serde(default = "ShardsConfig::yes")]
+    pub random_frames: bool,
+    /// Crop each frame at random instead of in the middle.
+    #[serde(default = "ShardsConfig::yes")]
+    pub random_crops: bool,
+    /// Score that a box must exceed to be of the subject.
+    #[serde(default = "ShardsConfig::default_person_score")]
+    pub person_score: f32,
+    /// How boxes that were imported from the release are read.
+    #[serde(default)]
+    pub letterbox: Letterbox,
+    /// Share of the clips that may be broken.
+    #[serde(default = "ShardsConfig::default_max_broken")]
+    pub max_broken: f64,
+}
+
+impl ShardsConfig {
+    /// The defaults on a folder of so many training clips.
+    pub fn new(root: &Path, seed: u64, epoch_clips: usize) -> Self {
+        Self {
+            root: root.to_owned(),
+            seed,
+            epoch_clips,
+            buffer: Self::default_buffer(),
+            validation_share: Self::default_validation_share(),
+            random_frames: true,
+            random_crops: true,
+            person_score: Self::default_person_score(),
+            letterbox: Letterbox::default(),
+            max_broken: Self::default_max_broken(),
+        }
+    }
+
+    fn default_buffer() -> usize {
+        1000
+    }
+
+    /// The share of videos, unless a configuration says otherwise.
+    pub fn default_validation_share() -> f64 {
+        0.05
+    }
+
+    fn yes() -> bool {
+        true
+    }
+
+    fn default_person_score() -> f32 {
+        0.5
+    }
+
+    fn default_max_broken() -> f64 {
+        0.01
+    }
 }
 
 impl CorpusConfig {
@@ -124,6 +203,7 @@ impl CorpusConfig {
     pub fn epoch_clips(&self) -> usize {
         match self {
             Self::Synthetic { epoch_clips, .. } | Self::Faces { epoch_clips, .. } => *epoch_clips,
+            Self::Shards(shards) => shards.epoch_clips,
         }
     }
 
@@ -131,6 +211,7 @@ impl CorpusConfig {
     pub fn seed_mut(&mut self) -> &mut u64 {
         match self {
             Self::Synthetic { seed, .. } | Self::Faces { seed, .. } => seed,
+            Self::Shards(shards) => &mut shards.seed,
         }
     }
 }
@@ -271,6 +352,31 @@ impl RunConfig {
         }
     }
 
+    /// Trains on the shards of a folder: where the configuration is not for shards yet, in one stage
+    /// of clips over as many epochs as the release trains, with a batch that the corpus can fill.
+    ///
+    /// # Errors
+    ///
+    /// Bad input if the folder holds no shards.
+    pub fn train_on_shards(&mut self, root: &Path) -> anyhow::Result<()> {
+        if let CorpusConfig::Shards(shards) = &mut self.corpus {
+            root.clone_into(&mut shards.root);
+            shards.epoch_clips = training_clips(root, shards.validation_share)?;
+            return Ok(());
+        }
+        let clips = training_clips(root, ShardsConfig::default_validation_share())?;
+        self.corpus = CorpusConfig::Shards(ShardsConfig::new(root, self.seed, clips));
+        let Some(mut stage) = self.stages.pop() else {
+            return Err(bad_input("stages: a run needs at least one stage"));
+        };
+        stage.input = StageInput::Clip;
+        stage.batch_size = stage.batch_size.min(clips);
+        stage.set_steps(RELEASE_EPOCHS * (clips / stage.batch_size));
+        self.stages = vec![stage];
+        self.validate_every_steps = 0;
+        Ok(())
+    }
+
     /// The release's recipe on a preset: 25 epochs at batch 128 from a pretrained CLIP.
     pub fn release(preset: Preset) -> Self {
         let mut config = Self::nano();
@@ -296,7 +402,7 @@ impl RunConfig {
             freeze_text: false,
             beta: None,
             batch_size,
-            steps: 25 * (epoch_clips / batch_size),
+            steps: RELEASE_EPOCHS * (epoch_clips / batch_size),
             rate_factor: 1.0,
             schedule: Schedule::release(),
         }];
@@ -358,6 +464,11 @@ impl RunConfig {
             }
             if stage.texts == StageTexts::Descriptions {
                 let name = &stage.name;
+                if matches!(self.corpus, CorpusConfig::Shards(_)) {
+                    return Err(bad_input(format!(
+                        "stages.{name}: nobody described the clips of shards; use utterances"
+                    )));
+                }
                 if beta > 0.0 {
                     return Err(bad_input(format!(
                         "stages.{name}: descriptions have no sentiment; set its beta to 0"
@@ -400,6 +511,23 @@ impl RunConfig {
     /// Steps that pass over one epoch's clips; the last incomplete batch is dropped.
     pub fn steps_per_epoch(&self, stage: &Stage) -> usize {
         self.corpus.epoch_clips() / stage.batch_size
+    }
+}
+
+/// Training clips of the shards in a folder.
+fn training_clips(root: &Path, validation_share: f64) -> anyhow::Result<usize> {
+    let set = ShardSet::open(root).or_bad_input("corpus")?;
+    let split = ShardSplit::new(set, Split::Train, validation_share).or_bad_input("corpus")?;
+    Ok(split.clips().len())
+}
+
+impl Stage {
+    /// Changes how long the stage is; a warm-up that would fill it is shortened.
+    pub fn set_steps(&mut self, steps: usize) {
+        self.steps = steps;
+        if let Schedule::Cosine { warmup_steps, .. } = &mut self.schedule {
+            *warmup_steps = (*warmup_steps).min(steps / 2);
+        }
     }
 }
 

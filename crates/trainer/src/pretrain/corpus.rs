@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use emotionclip::card::{LabelText, ModelCard};
+use emotionclip::pretrained::default_preprocess;
 use emotionclip_data::faces::{FaceConfig, FaceCorpus, FaceSplit, FaceView, MAX_FACES};
 use emotionclip_data::pairs::PairedCorpus;
+use emotionclip_data::shards::{ShardCorpus, ShardSampling, ShardSet, ShardSplit};
 use emotionclip_data::synthetic::{
     FigureCount, LabelTexts, Split, SyntheticConfig, SyntheticCorpus, label_texts,
 };
 
-use super::config::{CorpusConfig, RunConfig};
+use super::config::{CorpusConfig, RunConfig, ShardsConfig};
 use crate::failure::OrBadInput;
 
 /// Drawn validation scenes; a multiple of seven, so the emotions are balanced.
 const DRAWN_VALIDATION: usize = 210;
 /// Validation faces or scenes of faces: more, for real faces are harder to tell apart.
 const FACE_VALIDATION: usize = 700;
+
+/// Validation clips of captioned video at most.
+const CLIP_VALIDATION: usize = 700;
 
 /// One split of a run's corpus, read once; streams over it differ in how many figures they show.
 #[derive(Clone, Debug)]
@@ -34,6 +39,13 @@ pub enum Source {
         config: FaceConfig,
         /// Faces and utterances.
         data: Arc<FaceSplit>,
+    },
+    /// Captioned video.
+    Shards {
+        /// How clips are read.
+        sampling: ShardSampling,
+        /// The clips.
+        data: Arc<ShardSplit>,
     },
 }
 
@@ -91,6 +103,7 @@ impl Source {
                     data: Arc::new(data),
                 })
             }
+            CorpusConfig::Shards(config) => open_shards(config, run, split),
         }
     }
 
@@ -127,6 +140,11 @@ impl Source {
                 let corpus = FaceCorpus::new(config, Arc::clone(data)).or_bad_input("corpus")?;
                 Ok(Arc::new(corpus))
             }
+            // How many people a clip shows is as it was filmed.
+            Self::Shards { sampling, data } => {
+                let corpus = ShardCorpus::new(Arc::clone(data), sampling.clone());
+                Ok(Arc::new(corpus.or_bad_input("corpus")?))
+            }
         }
     }
 
@@ -144,8 +162,30 @@ impl Source {
         match self {
             Self::Synthetic { .. } => Ok((self.stream(FigureCount::Multi)?, DRAWN_VALIDATION)),
             Self::Faces { .. } => Ok((self.stream(figures)?, FACE_VALIDATION)),
+            Self::Shards { data, .. } => {
+                let count = data.clips().len().min(CLIP_VALIDATION);
+                Ok((self.stream(figures)?, count))
+            }
         }
     }
+}
+
+fn open_shards(config: &ShardsConfig, run: &RunConfig, split: Split) -> anyhow::Result<Source> {
+    let set = ShardSet::open(&config.root).or_bad_input("corpus")?;
+    let data = ShardSplit::new(set, split, config.validation_share).or_bad_input("corpus")?;
+    Ok(Source::Shards {
+        sampling: ShardSampling {
+            frames: run.model.temporal.frames,
+            seed: config.seed,
+            buffer: config.buffer,
+            random_frames: config.random_frames && split == Split::Train,
+            person_score: config.person_score,
+            letterbox: config.letterbox,
+            max_broken: config.max_broken,
+            preprocess: default_preprocess(&run.model),
+        },
+        data: Arc::new(data),
+    })
 }
 
 /// The committed zero-shot texts that fit the way people talk in the run's corpus.
@@ -156,7 +196,9 @@ impl Source {
 pub fn corpus_labels(corpus: &CorpusConfig) -> anyhow::Result<&'static LabelTexts> {
     Ok(match corpus {
         CorpusConfig::Synthetic { .. } => label_texts()?,
-        CorpusConfig::Faces { .. } => emotionclip_data::faces::label_texts()?,
+        CorpusConfig::Faces { .. } | CorpusConfig::Shards(_) => {
+            emotionclip_data::faces::label_texts()?
+        }
     })
 }
 
@@ -177,6 +219,15 @@ pub fn corpus_card(corpus: &CorpusConfig) -> anyhow::Result<ModelCard> {
             labels: LabelText::of_emotions(corpus_labels(corpus)?),
         },
         CorpusConfig::Faces { .. } => faces_card()?,
+        CorpusConfig::Shards(_) => ModelCard {
+            name: "captioned video".to_owned(),
+            trained_on: "captioned video that was prepared with `trainer data prepare`".to_owned(),
+            caution: "It learned how people talk while they are filmed, which need not be what they \
+                      feel."
+                .to_owned(),
+            close_up: false,
+            labels: LabelText::of_emotions(corpus_labels(corpus)?),
+        },
     })
 }
 
@@ -212,7 +263,7 @@ pub fn drawn(
             let config = SyntheticConfig { figures, ..config };
             SyntheticCorpus::new(config, split).context("opening the synthetic corpus")
         }
-        Source::Faces { .. } => {
+        Source::Faces { .. } | Source::Shards { .. } => {
             anyhow::bail!("corpus: this measurement needs the synthetic corpus")
         }
     }

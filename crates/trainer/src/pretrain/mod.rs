@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use emotionclip::config::{Preset, SubjectEncoding, TemporalFusion};
 use emotionclip::loss::KlDirection;
+use emotionclip_data::shards::ShardSet;
 
 pub use config::{CorpusConfig, RunConfig, Stage, StageInput, StageTexts, TowerMode, Towers};
 pub use corpus::{Source, corpus_labels, drawn, faces_card};
@@ -28,6 +29,7 @@ Examples:
   trainer pretrain --run runs/first                        # nano from scratch on the embedded corpus
   trainer pretrain --run runs/first --resume               # go on after any interruption
   trainer pretrain --run runs/vanilla --subject vanilla --beta 0
+  trainer pretrain --run runs/talks --corpus corpora/talks # clips of your own, see `trainer data prepare`
   trainer pretrain --run runs/mine --config runs/first/config.toml --seed 7
   trainer pretrain --print-config > mine.toml              # a file to edit";
 
@@ -61,7 +63,8 @@ pub struct Overrides {
     /// Seed of parameters, data order and dropout
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Folder of a corpus of real faces, in place of the one that the configuration names
+    /// Folder of a corpus: shards of captioned video (`trainer data prepare`), or in place of the
+    /// real faces that the configuration names
     #[arg(long, value_name = "DIR")]
     pub corpus: Option<PathBuf>,
     /// Model file to start from
@@ -88,6 +91,12 @@ pub struct Overrides {
     /// Factor on the steps of every stage
     #[arg(long, value_name = "FACTOR")]
     pub budget: Option<f64>,
+    /// Steps of a run that has one stage
+    #[arg(long, value_name = "STEPS", conflicts_with = "budget")]
+    pub steps: Option<usize>,
+    /// Pairs a step
+    #[arg(long, value_name = "PAIRS")]
+    pub batch_size: Option<usize>,
     /// Steps between two checkpoints
     #[arg(long, value_name = "STEPS")]
     pub checkpoint_every: Option<usize>,
@@ -105,13 +114,19 @@ impl Overrides {
             *config.corpus.seed_mut() = seed;
         }
         if let Some(folder) = &self.corpus {
-            let CorpusConfig::Faces { root, .. } = &mut config.corpus else {
-                return Err(bad_input(
-                    "--corpus: the configuration trains on the embedded corpus, which has no \
-                     folder; give a --config with `corpus.kind = \"faces\"`",
-                ));
-            };
-            root.clone_from(folder);
+            match &mut config.corpus {
+                CorpusConfig::Faces { root, .. } => root.clone_from(folder),
+                CorpusConfig::Synthetic { .. } if !ShardSet::is_there(folder) => {
+                    return Err(bad_input(format!(
+                        "--corpus {}: no shards in it (`trainer data prepare` makes them); for a \
+                         corpus of faces give a --config with `corpus.kind = \"faces\"`",
+                        folder.display()
+                    )));
+                }
+                CorpusConfig::Synthetic { .. } | CorpusConfig::Shards(_) => {
+                    config.train_on_shards(folder)?;
+                }
+            }
         }
         if let Some(start_from) = &self.start_from {
             config.start_from = Some(start_from.clone());
@@ -141,6 +156,19 @@ impl Overrides {
             for stage in &mut config.stages {
                 stage.steps = ((stage.steps as f64 * budget).round() as usize).max(1);
             }
+        }
+        if let Some(batch_size) = self.batch_size {
+            for stage in &mut config.stages {
+                stage.batch_size = batch_size;
+            }
+        }
+        if let Some(steps) = self.steps {
+            let [stage] = config.stages.as_mut_slice() else {
+                return Err(bad_input(
+                    "--steps: this run has several stages; scale them with --budget",
+                ));
+            };
+            stage.set_steps(steps);
         }
         if let Some(steps) = self.checkpoint_every {
             config.checkpoints.every_steps = steps;

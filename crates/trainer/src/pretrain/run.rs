@@ -173,7 +173,7 @@ impl Run {
             self.pretrained.tokenizer.clone(),
             self.pretrained.preprocess.clone(),
         )?;
-        let mut batches = Prefetcher::new(maker, self.state.step..total, 1);
+        let mut batches = Prefetcher::new(maker.clone(), self.state.step..total, 1);
         let mut history = History::default();
         let mut recent = Vec::new();
         let mut saved_at = Instant::now();
@@ -237,6 +237,9 @@ impl Run {
             }
         }
         bar.finish_and_clear();
+        for skipped in maker.skipped() {
+            tracing::warn!("left out clip {skipped}");
+        }
         let (last, _) = locate(&clips, total);
         let validation_accuracy = self.validate(&validation, last)?;
         history

@@ -59,8 +59,8 @@ pub fn embed_corpus(
     for start in (0..count).step_by(BATCH) {
         let end = count.min(start + BATCH);
         let clips: Vec<Clip> = (start..end)
-            .map(|index| corpus.pair(index as u64).clip)
-            .collect();
+            .map(|index| Ok(corpus.pair(index as u64)?.clip))
+            .collect::<anyhow::Result<_>>()?;
         parts.push(pretrained.embed_clips(&clips)?);
         tick(end - start);
     }
@@ -112,7 +112,7 @@ fn embed_peaks(
     let (mut frames, mut masks, mut size) = (Vec::new(), Vec::new(), 0);
     let count = range.len();
     for index in range {
-        let sample = corpus.peak_pair(index as u64);
+        let sample = corpus.peak_pair(index as u64)?;
         let prepared = pretrained.preprocess.clip(&sample.clip, &Crops::Centre)?;
         frames.extend_from_slice(&prepared.frames);
         masks.extend_from_slice(&prepared.masks);
@@ -141,7 +141,9 @@ pub fn described(
             .map(|index| corpus.description(index as u64, moving))
             .collect();
         let embeddings = if moving {
-            let clips: Vec<Clip> = range.map(|index| corpus.pair(index as u64).clip).collect();
+            let clips: Vec<Clip> = range
+                .map(|index| Ok(corpus.pair(index as u64)?.clip))
+                .collect::<anyhow::Result<_>>()?;
             pretrained.embed_clips(&clips)?
         } else {
             embed_peaks(pretrained, corpus, range)?

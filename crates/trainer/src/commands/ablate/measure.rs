@@ -44,20 +44,20 @@ pub struct Scenes {
 }
 
 impl Scenes {
-    fn draw(corpus: &dyn PairedCorpus, count: usize, tick: &dyn Fn()) -> Self {
+    fn draw(corpus: &dyn PairedCorpus, count: usize, tick: &dyn Fn()) -> anyhow::Result<Self> {
         let mut scenes = Self {
             clips: Vec::with_capacity(count),
             emotions: Vec::with_capacity(count),
             people: Vec::with_capacity(count),
         };
         for index in 0..count as u64 {
-            let pair = corpus.pair(index);
+            let pair = corpus.pair(index)?;
             scenes.people.push(pair.others.len() + 1);
             scenes.emotions.push(pair.emotion);
             scenes.clips.push(pair.clip);
             tick();
         }
-        scenes
+        Ok(scenes)
     }
 
     fn labels(&self) -> Vec<usize> {
@@ -98,7 +98,7 @@ impl Bench {
         let bar = context.progress((count + probe_count) as u64, "scenes");
         let draw = |split: Split, count: usize| -> anyhow::Result<Scenes> {
             let corpus = Source::open(&config, split)?.stream(FigureCount::Mixed)?;
-            Ok(Scenes::draw(corpus.as_ref(), count, &|| bar.inc(1)))
+            Scenes::draw(corpus.as_ref(), count, &|| bar.inc(1))
         };
         let bench = Self {
             scenes: draw(split, count)?,

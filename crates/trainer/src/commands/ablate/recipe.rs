@@ -232,7 +232,7 @@ mod tests {
         assert_ne!(first.seed_mut(), recipe.corpus.seed_mut());
         let part = |corpus: &CorpusConfig| match corpus {
             CorpusConfig::Faces { part, .. } => *part,
-            CorpusConfig::Synthetic { .. } => FacePart::All,
+            CorpusConfig::Synthetic { .. } | CorpusConfig::Shards(_) => FacePart::All,
         };
         assert_eq!(part(&first), FacePart::SetAside);
         assert_eq!(part(&recipe.corpus), FacePart::Rest);

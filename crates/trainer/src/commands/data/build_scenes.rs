@@ -1,9 +1,8 @@
-//! `data`: prepare corpora.
+//! `data build-scenes`: the corpus of real faces.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
 use emotionclip_data::faces::{
     BuildOptions, Built, Dropped, Manifest, Progress, SentimentSource, SplitCounts, build,
 };
@@ -12,24 +11,6 @@ use serde::Serialize;
 
 use crate::context::{Context, write_atomically};
 use crate::failure::bad_input;
-
-const EXAMPLES: &str = "\
-Examples:
-  trainer data build-scenes --faces fer2013 --texts goemotions --out corpora/faces";
-
-/// Prepare corpora for training.
-#[derive(clap::Args, Clone, Debug)]
-#[command(after_help = EXAMPLES)]
-pub struct DataArgs {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand, Clone, Debug)]
-enum Command {
-    /// Real faces and real utterances, paired by emotion: FER2013 and GoEmotions
-    BuildScenes(BuildScenesArgs),
-}
 
 const BUILD_EXAMPLES: &str = "\
 Examples:
@@ -87,13 +68,7 @@ struct BuildResult {
 ///
 /// # Errors
 /// Bad input for sources that are missing, damaged or not in their published layout; a failed write.
-pub fn run(args: &DataArgs, context: &Context) -> anyhow::Result<()> {
-    match &args.command {
-        Command::BuildScenes(args) => build_scenes(args, context),
-    }
-}
-
-fn build_scenes(args: &BuildScenesArgs, context: &Context) -> anyhow::Result<()> {
+pub fn run(args: &BuildScenesArgs, context: &Context) -> anyhow::Result<()> {
     let options = BuildOptions {
         faces: args.faces.clone(),
         texts: args.texts.clone(),

@@ -1,0 +1,326 @@
+//! The authors' release's files as a work folder.
+//!
+//! | theirs | becomes |
+//! |---|---|
+//! | `<videos>/<id>/frames/00000001.jpg` … | hard links or copies in `frames/`, with their numbers |
+//! | `<captions>/<id>/transcript_cleaned.json` | `captions.json` |
+//! | `<videos>/<id>/human_boxes.json` | `boxes.json`, in the pixels of their letterboxed canvas |
+//! | the index with its neutral scores, and the sentiment logits | `sentiment.json`; a sentence that the index lacks counts as neutral |
+//!
+//! Frames in HDF5 have to be unpacked first; the error says how.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use emotionclip::Emotion;
+use serde::Deserialize;
+
+use super::captions::CaptionFile;
+use super::error::PrepareError;
+use super::frames::{describe, frame_name, remove};
+use super::inputs::encode_id;
+use super::sentiment::{SentenceScore, SentimentFile};
+use super::step::{self, Failed, Limits, Outcome, Skip, StepProgress, StepReport};
+use super::subjects::{BoxSpace, BoxesFile, parse_release};
+use super::work::{WorkFolder, partial_of, stamp, write_json};
+use crate::captions::Sentence;
+use crate::decode::FOLDER_RATE;
+
+/// Bytes of a JSON file of the release at most.
+const LARGEST_FILE: u64 = 1 << 33;
+
+/// Where the release's files are.
+#[derive(Clone, Debug)]
+pub struct ReleaseFiles {
+    /// Folder of `<id>/frames` and `<id>/human_boxes.json`.
+    pub videos: PathBuf,
+    /// Folder of `<id>/transcript_cleaned.json`; none if they stand beside the frames.
+    pub captions: Option<PathBuf>,
+    /// The release's index, which the logits belong to.
+    pub index: Option<PathBuf>,
+    /// `.npy` of `[entries of the index, 7]`.
+    pub sentiment_logits: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct ReleaseSentence {
+    text: String,
+    start: f64,
+    end: f64,
+}
+
+#[derive(Deserialize)]
+struct ReleaseEntry {
+    video_id: String,
+    start_frame: usize,
+    end_frame: usize,
+    text: String,
+    neutral_score: f32,
+}
+
+/// Logits and neutral score by video, frames and text.
+type Scores = BTreeMap<(String, usize, usize, String), SentenceScore>;
+
+/// Imports the release's files. Sentences without logits get their scores from `trainer data
+/// sentiment` afterwards.
+///
+/// # Errors
+/// Files that are missing or of another form, a disk that refuses, too many broken videos.
+pub fn import_release(
+    work: &WorkFolder,
+    files: &ReleaseFiles,
+    limits: &Limits,
+    progress: &(dyn Fn(StepProgress) + Sync),
+) -> Result<StepReport, PrepareError> {
+    let scores = read_scores(files)?;
+    let listed = std::fs::read_dir(&files.videos).map_err(PrepareError::io(&files.videos))?;
+    let mut ids: Vec<String> = listed
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    ids.sort();
+    if ids.is_empty() {
+        let problem = "no folder a video in it; give the release's folder of videos".to_owned();
+        return Err(PrepareError::Nothing {
+            path: files.videos.clone(),
+            problem,
+        });
+    }
+    step::run("import-release", work, limits, &ids, &[], progress, |id| {
+        import(work, files, id, scores.as_ref())
+    })
+}
+
+fn import(
+    work: &WorkFolder,
+    files: &ReleaseFiles,
+    name: &str,
+    scores: Option<&Scores>,
+) -> Result<Outcome, Failed> {
+    let source = files.videos.join(name);
+    let captions = files.captions.as_ref().unwrap_or(&files.videos).join(name);
+    let from = source.join("frames");
+    if !from.is_dir() {
+        return Err(if source.join("frames.hdf5").is_file() {
+            Skip::broken(
+                name,
+                "frames.hdf5 has to be unpacked into frames/ first, see docs/corpus.md",
+            )
+            .into()
+        } else {
+            Skip::left_out(name, "no frames folder").into()
+        });
+    }
+    let sentences: Vec<ReleaseSentence> =
+        read_video_file(&captions.join("transcript_cleaned.json"))
+            .map_err(|reason| Skip::broken(name, reason))?;
+    let boxes = std::fs::read(source.join("human_boxes.json"))
+        .map_err(|error| Skip::left_out(name, format!("human_boxes.json: {error}")))?;
+    let folder = work.video(&encode_id(name));
+    let to = folder.join("frames");
+    // The record last: a killed import starts over.
+    for part in [&folder.join("video.json"), &to, &partial_of(&to)] {
+        remove(part)?;
+    }
+    let (first, count) = copy_frames(name, &from, &partial_of(&to))?;
+    let mut video = describe(&partial_of(&to), first, count, FOLDER_RATE)
+        .map_err(|skip| Skip::broken(name, skip.reason))?;
+    std::fs::rename(partial_of(&to), &to).map_err(PrepareError::io(&to))?;
+    let (frames, dropped) = parse_release(&boxes, BoxSpace::Letterbox, video.size)
+        .map_err(|reason| Skip::broken(name, format!("human_boxes.json: {reason}")))?;
+    let dropped: Vec<String> = dropped
+        .into_iter()
+        .map(|one| format!("{name}: {one}"))
+        .collect();
+    video.source = name.to_owned();
+    video.stamp = stamp(&("release", &video.digest));
+    let sentences: Vec<Sentence> = sentences
+        .into_iter()
+        .map(|ReleaseSentence { text, start, end }| Sentence {
+            text,
+            start,
+            end,
+            duration: end - start,
+        })
+        .collect();
+    let mut captions = CaptionFile {
+        stamp: String::new(),
+        source: "transcript_cleaned.json".to_owned(),
+        grouping: None,
+        cues: sentences.len(),
+        faults: Vec::new(),
+        sentences,
+    };
+    captions.stamp = stamp(&captions);
+    let boxes = BoxesFile {
+        stamp: stamp(&("release", &frames)),
+        space: BoxSpace::Letterbox,
+        frames,
+        dropped: dropped.clone(),
+    };
+    write_json(&folder.join("captions.json"), &captions)?;
+    write_json(&folder.join("boxes.json"), &boxes)?;
+    if let Some(scores) = scores {
+        let found = scores_of(name, &captions.sentences, scores);
+        let sentiment = SentimentFile {
+            stamp: stamp(&("release", &captions.stamp)),
+            model: "the release's logits".to_owned(),
+            scores: found,
+        };
+        write_json(&folder.join("sentiment.json"), &sentiment)?;
+    }
+    write_json(&folder.join("video.json"), &video)?;
+    Ok(Outcome::made(dropped))
+}
+
+/// Scores of a video's sentences; one that the index lacks counts as neutral, as the index dropped it.
+fn scores_of(name: &str, sentences: &[Sentence], scores: &Scores) -> Vec<SentenceScore> {
+    let mut neutral = [0.0; Emotion::COUNT];
+    if let Some(logit) = neutral.get_mut(Emotion::Neutral.index()) {
+        *logit = 10.0;
+    }
+    let score = |sentence: &Sentence| {
+        let frames = super::index::frame_range(sentence, FOLDER_RATE);
+        let key = (
+            name.to_owned(),
+            *frames.start(),
+            *frames.end(),
+            sentence.text.clone(),
+        );
+        scores
+            .get(&key)
+            .copied()
+            .unwrap_or_else(|| SentenceScore::of_logits(neutral))
+    };
+    sentences.iter().map(score).collect()
+}
+
+/// Links or copies frames that are numbered without a gap; gives the first number and how many.
+fn copy_frames(name: &str, from: &Path, to: &Path) -> Result<(usize, usize), Failed> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(from)
+        .map_err(PrepareError::io(from))?
+        .flatten()
+    {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let number = file.strip_suffix(".jpg").filter(|stem| stem.len() == 8);
+        match number.and_then(|number| number.parse::<usize>().ok()) {
+            Some(number) => numbers.push(number),
+            None => {
+                return Err(Skip::broken(
+                    name,
+                    format!("frames/{file} is no frame (00000001.jpg)"),
+                )
+                .into());
+            }
+        }
+    }
+    numbers.sort_unstable();
+    let Some(first) = numbers.first().copied() else {
+        return Err(Skip::left_out(name, "no frame in frames/").into());
+    };
+    if let Some((number, _)) = (first..)
+        .zip(&numbers)
+        .find(|(expected, found)| expected != *found)
+    {
+        return Err(Skip::broken(name, format!("frames/{} is missing", frame_name(number))).into());
+    }
+    std::fs::create_dir_all(to).map_err(PrepareError::io(to))?;
+    for number in &numbers {
+        let (source, target) = (from.join(frame_name(*number)), to.join(frame_name(*number)));
+        // A link costs no space; across disks it has to be a copy.
+        if std::fs::hard_link(&source, &target).is_err() {
+            std::fs::copy(&source, &target).map_err(PrepareError::io(&target))?;
+        }
+    }
+    Ok((first, numbers.len()))
+}
+
+fn read_video_file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = std::fs::read(path).map_err(|error| format!("{name}: {error}"))?;
+    serde_json::from_slice(&bytes).map_err(|error| format!("{name}: {error}"))
+}
+
+fn read_foreign<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, PrepareError> {
+    let length = std::fs::metadata(path)
+        .map_err(PrepareError::io(path))?
+        .len();
+    let malformed = |problem: String| PrepareError::Malformed {
+        path: path.to_owned(),
+        problem,
+    };
+    if length > LARGEST_FILE {
+        return Err(malformed(format!("{} GiB are too much", length >> 30)));
+    }
+    let file = std::fs::File::open(path).map_err(PrepareError::io(path))?;
+    serde_json::from_reader(std::io::BufReader::new(file))
+        .map_err(|error| malformed(format!("not of the release's form ({error})")))
+}
+
+fn read_scores(files: &ReleaseFiles) -> Result<Option<Scores>, PrepareError> {
+    let (index, logits) = match (&files.index, &files.sentiment_logits) {
+        (None, None) => return Ok(None),
+        (Some(index), Some(logits)) => (index, logits),
+        _ => {
+            let problem =
+                "--index and --sentiment belong together: the logits are in the index's order";
+            return Err(PrepareError::Unusable(problem.to_owned()));
+        }
+    };
+    let entries: Vec<ReleaseEntry> = read_foreign(index)?;
+    let bytes = std::fs::read(logits).map_err(PrepareError::io(logits))?;
+    let rows = parse_npy(&bytes).map_err(|problem| PrepareError::Malformed {
+        path: logits.clone(),
+        problem,
+    })?;
+    if rows.len() != entries.len() {
+        let problem = format!(
+            "{} rows for {} entries of the index; give those that belong together",
+            rows.len(),
+            entries.len()
+        );
+        return Err(PrepareError::Malformed {
+            path: logits.clone(),
+            problem,
+        });
+    }
+    let scores = entries.into_iter().zip(rows).map(|(entry, logits)| {
+        let neutral = entry.neutral_score;
+        (
+            (
+                entry.video_id,
+                entry.start_frame,
+                entry.end_frame,
+                entry.text,
+            ),
+            SentenceScore { logits, neutral },
+        )
+    });
+    Ok(Some(scores.collect()))
+}
+
+/// Rows of seven of a NumPy file of 32-bit floats.
+fn parse_npy(bytes: &[u8]) -> Result<Vec<[f32; Emotion::COUNT]>, String> {
+    let wrong = || "no NumPy file of float32 [N, 7]; save the logits with numpy.save".to_owned();
+    let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or_else(wrong)?;
+    let (header, data) = match rest {
+        [1, _, a, b, rest @ ..] => rest.split_at_checked(usize::from(u16::from_le_bytes([*a, *b]))),
+        [2 | 3, _, a, b, c, d, rest @ ..] => {
+            rest.split_at_checked(u32::from_le_bytes([*a, *b, *c, *d]) as usize)
+        }
+        _ => None,
+    }
+    .ok_or_else(wrong)?;
+    let header = String::from_utf8_lossy(header).replace(' ', "");
+    let is_right = header.contains("'descr':'<f4'")
+        && header.contains("'fortran_order':False")
+        && header.contains(",7)");
+    let (values, rest) = data.as_chunks::<4>();
+    let (rows, partial) = values.as_chunks::<{ Emotion::COUNT }>();
+    if !is_right || !rest.is_empty() || !partial.is_empty() {
+        return Err(wrong());
+    }
+    Ok(rows.iter().map(|row| row.map(f32::from_le_bytes)).collect())
+}
