@@ -90,7 +90,7 @@ pub fn run(workspace: &Workspace, args: &BenchWebArgs) -> Result<()> {
     let dist = if args.no_build {
         workspace.root.join("dist")
     } else {
-        page::build(workspace)?
+        page::build(workspace, &[])?
     };
     let site = target.join("bench-web").join("site");
     make_model(workspace, &site.join("model"))?;

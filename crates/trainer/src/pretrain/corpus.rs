@@ -222,9 +222,10 @@ pub fn corpus_card(corpus: &CorpusConfig) -> anyhow::Result<ModelCard> {
         CorpusConfig::Shards(_) => ModelCard {
             name: "captioned video".to_owned(),
             trained_on: "captioned video that was prepared with `trainer data prepare`".to_owned(),
-            caution: "It learned how people talk while they are filmed, which need not be what they \
+            caution:
+                "It learned how people talk while they are filmed, which need not be what they \
                       feel."
-                .to_owned(),
+                    .to_owned(),
             close_up: false,
             labels: LabelText::of_emotions(corpus_labels(corpus)?),
         },
