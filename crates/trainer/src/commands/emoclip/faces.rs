@@ -17,7 +17,6 @@ use emotionclip::preprocess::Crops;
 use emotionclip::pretrained::token_tensor;
 use emotionclip::tokenizer::Truncation;
 use emotionclip_data::faces::{FaceConfig, FaceCorpus, FaceSplit, FaceView};
-use emotionclip_data::pairs::PairedCorpus as _;
 use emotionclip_data::synthetic::Split;
 use serde::{Deserialize, Serialize};
 
@@ -309,7 +308,7 @@ fn batch(
     let (mut size, mut length) = (0, 0);
     for &sample in indices {
         let index = (epoch * config.epoch_clips + sample) as u64;
-        let pair = corpus.pair(index);
+        let pair = corpus.sample(index);
         let mut clip = model
             .preprocess
             .clip(&pair.clip, &Crops::Centre)
