@@ -232,7 +232,9 @@ impl LinearPlan {
             TileSet::Software => {
                 // Every element read by itself makes long shaders, which take long to compile.
                 let (rows, quads) = if self.reads_vectors() {
-                    (register_rows(self.rows), self.width.div_ceil(4).min(4))
+                    let tallest = if self.is_whole() { 51 } else { 17 };
+                    let rows = register_rows(self.rows, tallest);
+                    (rows, self.width.div_ceil(4).min(4))
                 } else {
                     (self.rows.min(4), 1)
                 };
@@ -248,14 +250,10 @@ impl LinearPlan {
 
     fn registers(&self, rows: usize, quads: usize, threads: usize) -> PlannedLinear {
         let columns = 4 * quads;
-        let whole = self.reads_vectors()
-            && self.patches.is_none()
-            && self.weights == Weights::Plain
-            && self.depth.is_multiple_of(4);
         PlannedLinear {
             shader: self
                 .described("linear_registers.wgsl")
-                .flag("WHOLE", whole)
+                .flag("WHOLE", self.is_whole())
                 .with("SUMS", rows * quads)
                 .with("ROWS", rows)
                 .with("QUADS", quads)
@@ -306,6 +304,14 @@ impl LinearPlan {
 
     fn reads_vectors(&self) -> bool {
         self.x_vectors() && self.w_vectors() && self.width.is_multiple_of(4)
+    }
+
+    /// Rows of f32 that need no guard along the depth: what an encoder's layers are.
+    fn is_whole(&self) -> bool {
+        self.reads_vectors()
+            && self.patches.is_none()
+            && self.weights == Weights::Plain
+            && self.depth.is_multiple_of(4)
     }
 
     fn described(&self, file: &'static str) -> Shader {
@@ -360,11 +366,16 @@ impl LinearPlan {
     }
 }
 
-/// Rows a thread owns on a software adapter: as many as leave few of them idle. A block of r rows
-/// costs r rows of products and about 4 rows' worth of reading weights.
-fn register_rows(rows: usize) -> usize {
+/// Rows a thread owns on a software adapter, at most `tallest`: as many as leave few of them idle. A
+/// block of r rows costs r rows of products and about 4 rows' worth of reading weights. 51 are the
+/// tokens of a frame of ViT-B/32.
+fn register_rows(rows: usize, tallest: usize) -> usize {
     let cost = |block: &usize| rows.div_ceil(*block) * (block + 4);
-    [17, 8, 4, 1].into_iter().min_by_key(cost).unwrap_or(1)
+    [51, 17, 8, 4, 1]
+        .into_iter()
+        .filter(|block| *block <= tallest)
+        .min_by_key(cost)
+        .unwrap_or(1)
 }
 
 /// LayerNorm over rows of `width`.

@@ -196,11 +196,12 @@ fn every_permutation_of_the_reductions_is_valid() {
 
 #[test]
 fn software_blocks_leave_few_rows_idle() {
-    assert_eq!(register_rows(51), 17);
-    assert_eq!(register_rows(1), 1);
-    assert_eq!(register_rows(49), 17);
+    assert_eq!(register_rows(51, 51), 51);
+    assert_eq!(register_rows(51, 17), 17);
+    assert_eq!(register_rows(1, 51), 1);
+    assert_eq!(register_rows(49, 17), 17);
     for rows in 1..400 {
-        let block = register_rows(rows);
+        let block = register_rows(rows, if rows % 2 == 0 { 51 } else { 17 });
         let idle = rows.div_ceil(block) * block - rows;
         assert!(
             idle < block && idle * 3 <= rows + 2 * block,
