@@ -1,5 +1,6 @@
 //! Corpora for EmotionCLIP.
 
+pub mod benchmarks;
 pub mod decode;
 mod description;
 pub mod dfer;

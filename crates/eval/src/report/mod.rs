@@ -11,6 +11,7 @@
 
 mod ablation;
 mod attention;
+mod benchmark;
 mod chart;
 mod classes;
 mod colour;
@@ -35,6 +36,7 @@ pub use ablation::{
     AblationReport, AblationRow, AblationRun, AblationScores, AblationTable, Difference,
     PeopleScore, PretrainingNote, paired_difference,
 };
+pub use benchmark::{BenchmarkReport, ComparedSystem};
 pub use data::{
     AttentionExample, AttentionMap, ClassScores, ConfusionMatrix, ModelSummary, NamedScore,
     Reading, ReadingExample, Reweighting, RunReport, Scores, SecondSeed, Series, Stage, SubjectBox,
