@@ -1,5 +1,6 @@
 //! Corpora for EmotionCLIP.
 
+pub mod benchmarks;
 pub mod captions;
 pub mod decode;
 mod description;

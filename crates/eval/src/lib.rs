@@ -2,5 +2,6 @@
 
 pub mod folds;
 pub mod metrics;
+pub mod protocols;
 pub mod report;
 pub mod sinks;

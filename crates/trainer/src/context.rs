@@ -131,3 +131,15 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     file.persist(path).with_context(failed)?;
     Ok(())
 }
+
+/// The command as it was given, for reports.
+pub fn command_line() -> String {
+    let words = std::env::args().skip(1);
+    words.fold("trainer".to_owned(), |line, word| {
+        if word.contains(char::is_whitespace) {
+            format!("{line} '{word}'")
+        } else {
+            format!("{line} {word}")
+        }
+    })
+}

@@ -17,7 +17,7 @@ use image::{ImageFormat, RgbImage};
 
 pub use error::{DecodeError, DecodeFault};
 pub use extract::FrameFiles;
-pub use picture::{read_mask, read_picture};
+pub use picture::{read_mask, read_picture, read_stored_picture};
 pub use spread::{spread, spread_indices};
 pub use video::{VideoFrames, VideoInfo};
 
@@ -166,6 +166,11 @@ impl Media {
 /// Whether a file's name says that it is a picture or a video.
 pub fn is_media_name(path: &Path) -> bool {
     is_video_name(path) || has_extension(path, &PICTURE_EXTENSIONS) || has_extension(path, &["gif"])
+}
+
+/// Whether a file's name says that it is a picture of one frame.
+pub(crate) fn is_picture_name(path: &Path) -> bool {
+    has_extension(path, &PICTURE_EXTENSIONS)
 }
 
 /// Whether a file's name says that it is a video.

@@ -3,6 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use image::metadata::Orientation;
 use image::{
     DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage,
 };
@@ -25,6 +26,20 @@ const LARGEST_FILE: u64 = 1 << 29;
 /// A file that is missing, unreadable, empty, of no known format, damaged or absurdly large.
 pub fn read_picture(path: &Path) -> Result<RgbImage, DecodeError> {
     Ok(read(path)?.into_rgb8())
+}
+
+/// Reads a picture as RGB as its pixels are stored, whatever its EXIF data says: the boxes of
+/// benchmarks are in these pixels, and PIL doesn't turn pictures either.
+///
+/// # Errors
+/// As [`read_picture`].
+pub fn read_stored_picture(path: &Path) -> Result<RgbImage, DecodeError> {
+    let bytes = read_bytes(path)?;
+    if is_cut_off(&bytes) {
+        return Err(DecodeFault::Damaged("it ends too early".to_owned()).at(path));
+    }
+    let (picture, _) = decode_stored(&bytes).map_err(|fault| fault.at(path))?;
+    Ok(picture.into_rgb8())
 }
 
 /// Reads a picture as a subject mask: 255 where it is brighter than middle grey, 0 elsewhere.
@@ -58,8 +73,17 @@ pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, DecodeError> {
     std::fs::read(path).map_err(in_file)
 }
 
-/// Decodes a picture of any format that is built in.
+/// Decodes a picture of any format that is built in and turns it upright.
 pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, DecodeFault> {
+    let (mut picture, orientation) = decode_stored(bytes)?;
+    if let Some(orientation) = orientation {
+        picture.apply_orientation(orientation);
+    }
+    Ok(picture)
+}
+
+/// The pixels as they are stored, and how they would stand upright.
+fn decode_stored(bytes: &[u8]) -> Result<(DynamicImage, Option<Orientation>), DecodeFault> {
     let format = format_of(bytes)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
@@ -78,11 +102,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, DecodeFault> {
     }
     // A picture with broken EXIF data is shown as it is stored.
     let orientation = decoder.orientation().ok();
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(fault_of)?;
-    if let Some(orientation) = orientation {
-        picture.apply_orientation(orientation);
-    }
-    Ok(picture)
+    let picture = DynamicImage::from_decoder(decoder).map_err(fault_of)?;
+    Ok((picture, orientation))
+}
+
+/// Whether the last scan of a JPEG has no end: the decoder shows such a picture with grey below, PIL
+/// refuses it.
+fn is_cut_off(bytes: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
+    let (scan, end) = (last([0xff, 0xda]), last([0xff, 0xd9]));
+    bytes.starts_with(&[0xff, 0xd8]) && end <= scan
 }
 
 /// The format that the first bytes tell.
@@ -115,6 +144,8 @@ pub(super) fn fault_of(error: ImageError) -> DecodeFault {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use image::codecs::jpeg::JpegEncoder;
 
     use image::Rgb;
 
@@ -189,5 +220,20 @@ mod tests {
         !bytes.iter().fold(u32::MAX, |crc, byte| {
             (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc))
         })
+    }
+
+    #[test]
+    fn a_jpeg_that_is_cut_off_is_refused_where_numbers_depend_on_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = Vec::new();
+        let picture = RgbImage::from_fn(40, 30, |x, y| Rgb([(x * y) as u8, 9, x as u8]));
+        JpegEncoder::new(&mut bytes).encode_image(&picture).unwrap();
+        let whole = file(&folder, "whole.jpg", &bytes);
+        assert_eq!(read_stored_picture(&whole).unwrap().dimensions(), (40, 30));
+        for length in [bytes.len() / 2, bytes.len() - 2] {
+            let cut = file(&folder, "cut.jpg", &bytes[..length]);
+            let message = read_stored_picture(&cut).unwrap_err().to_string();
+            assert!(message.contains("it ends too early"), "{message}");
+        }
     }
 }

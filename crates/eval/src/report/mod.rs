@@ -11,6 +11,7 @@
 
 mod ablation;
 mod attention;
+mod benchmark;
 mod chart;
 mod classes;
 mod colour;
@@ -36,6 +37,7 @@ pub use ablation::{
     AblationReport, AblationRow, AblationRun, AblationScores, AblationTable, Difference,
     PeopleScore, PretrainingNote, paired_difference,
 };
+pub use benchmark::{BenchmarkReport, ComparedSystem};
 pub use corpus::{CorpusBars, CorpusPage};
 pub use data::{
     AttentionExample, AttentionMap, ClassScores, ConfusionMatrix, ModelSummary, NamedScore,

@@ -1,5 +1,6 @@
 //! `probe`: what a linear map of the frozen embeddings can tell.
 
+mod benchmark;
 mod regression;
 mod targets;
 
@@ -9,11 +10,13 @@ use clap::ValueEnum;
 use emotionclip::probe::{
     Features, HeadKind, LinearFit, LinearHead, LogisticRegression, NearestCentroid, ProbeError,
 };
+use emotionclip_data::benchmarks::ProbeDataset;
 use emotionclip_data::decode::Media;
 use emotionclip_data::folder::FolderItem;
 use emotionclip_data::synthetic::Split;
 use serde::Serialize;
 
+use self::benchmark::BenchmarkArgs;
 use self::targets::Targets;
 use super::classification::{ClassificationScores, argmax};
 use super::dataset::{self, ViewArgs, positive};
@@ -30,12 +33,14 @@ Examples:
   trainer probe --root dataset/
   trainer probe --root dataset/ --kind one-vs-rest --c 8 --save probe.safetensors
   trainer probe --root clips/ --targets vad.csv --kind ridge --alpha 1 --json
+  trainer probe --dataset meld --root MELD --model paper.safetensors --run runs/meld
   trainer predict face.png --probe probe.safetensors
 
 A dataset is a folder per class (pictures, videos, or folders of frames); with train, val and test
 folders above the classes these are the parts, else --test-share of every class is held out.
 --labels FILE is TOML with folder = \"label\". --targets CSV has the columns file, one for each
-target, and perhaps split (train, val, test); with --kind one-vs-rest targets are 0 or 1.";
+target, and perhaps split (train, val, test); with --kind one-vs-rest targets are 0 or 1.
+--dataset runs a benchmark's own protocol: probe, penalty, parts and scores are the paper's.";
 
 /// Options of `probe`.
 #[derive(clap::Args, Clone, Debug)]
@@ -44,7 +49,16 @@ target, and perhaps split (train, val, test); with --kind one-vs-rest targets ar
 pub struct ProbeArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Dataset: a folder per class, or the folder that --targets names files in
+    /// Benchmark with a protocol of its own: bold, moviegraphs, meld, emotic or liris-accede
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = [
+            "labels", "targets", "kind", "c", "alpha", "test_share", "seed", "subject", "fps"
+        ]
+    )]
+    dataset: Option<ProbeDataset>,
+    /// Dataset: a folder per class, the folder that --targets names files in, or the benchmark's
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
     /// TOML file that maps folders to labels
@@ -75,6 +89,8 @@ pub struct ProbeArgs {
     view: ViewArgs,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    benchmark: BenchmarkArgs,
 }
 
 /// Kind of probe.
@@ -120,6 +136,9 @@ struct Parts {
 /// # Errors
 /// Bad input for a dataset, settings or a model that can't be used; a failing device.
 pub fn run(args: &ProbeArgs, context: &Context) -> anyhow::Result<()> {
+    if let Some(dataset) = args.dataset {
+        return benchmark::run(args, dataset, context);
+    }
     let subject = Subject::read(&args.view.subject())?;
     if !(args.test_share > 0.0 && args.test_share < 1.0) {
         let message = format!(

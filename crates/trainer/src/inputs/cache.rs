@@ -67,6 +67,14 @@ impl CacheKey {
     /// # Errors
     /// Bad input for a file that can't be read.
     pub fn new(settings: &[&str], media: &Media) -> anyhow::Result<Self> {
+        Self::of_files(settings, media.files())
+    }
+
+    /// The key of `files`, in their order, under `settings`.
+    ///
+    /// # Errors
+    /// Bad input for a file that can't be read.
+    pub fn of_files(settings: &[&str], files: &[impl AsRef<Path>]) -> anyhow::Result<Self> {
         let mut digest = Sha256::new();
         let mut add = |part: &[u8]| {
             // With lengths, so that parts can't flow into each other.
@@ -77,7 +85,8 @@ impl CacheKey {
         for setting in settings {
             add(setting.as_bytes());
         }
-        for path in media.files() {
+        for path in files {
+            let path = path.as_ref();
             add(&hash_file(path).or_bad_input(path.display())?);
         }
         Ok(Self(format!("{:x}", digest.finalize())))

@@ -15,6 +15,19 @@ pub struct Timing {
     pub median_ms: f64,
 }
 
+impl Timing {
+    /// Of calls in milliseconds, the first one first.
+    pub fn of(milliseconds: &[f64]) -> Self {
+        let first = milliseconds.first().copied().unwrap_or_default();
+        let mut others = milliseconds.get(1..).unwrap_or_default().to_vec();
+        others.sort_unstable_by(f64::total_cmp);
+        Self {
+            first_ms: first,
+            median_ms: others.get(others.len() / 2).copied().unwrap_or(first),
+        }
+    }
+}
+
 /// Times `call` until the device has finished. What it returns is kept that long, so that nothing
 /// is dropped before it was computed.
 pub fn time<T>(
@@ -31,17 +44,11 @@ pub fn time<T>(
         drop(kept);
         Ok(elapsed)
     };
-    let first = once()?;
-    let mut others = (0..repeats)
+    let times = (0..=repeats)
         .map(|_| once())
         .collect::<Result<Vec<_>, _>>()?;
-    others.sort_unstable();
-    let median = others[others.len() / 2];
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-    Ok(Timing {
-        first_ms: milliseconds(first),
-        median_ms: milliseconds(median),
-    })
+    let milliseconds: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+    Ok(Timing::of(&milliseconds))
 }
 
 /// Numbers in [-1, 1): a device's own generator would have to be timed apart.

@@ -4,8 +4,12 @@
 
 mod encode;
 mod kernels;
+mod loader;
 mod measure;
+mod probe;
 mod train;
+
+use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::ValueEnum;
@@ -22,6 +26,8 @@ Examples:
   trainer bench --what kernels --device wgpu
   trainer bench --what encode --preset vit_b_32 --batch 8
   EMOTIONCLIP_KERNELS=off trainer bench --what encode --device wgpu
+  trainer bench --what probe
+  trainer bench --what loader --data frames/ --workers 2
 
 One JSON object on stdout. Times are medians after a first call, which is given apart; GFLOP/s and
 GB/s count the arithmetic and the memory traffic that the operation can't do without.
@@ -38,6 +44,13 @@ pub struct BenchArgs {
     /// Sizes of the model: vit_b_32, vit_b_16, mini or nano
     #[arg(long, default_value = "vit_b_32", value_name = "NAME")]
     preset: String,
+    /// For `loader` a folder of JPEG frames; for `probe` a safetensors file with `features` and
+    /// `targets`, else a problem is drawn
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Threads of `loader`
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    workers: u32,
     /// Frames at once; clips at once for `train`
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
@@ -54,6 +67,10 @@ enum What {
     Encode,
     /// A training step: forward, backward and optimizer
     Train,
+    /// A linear probe: 26 one-vs-rest logistic regressions on 10,000 × 512 features
+    Probe,
+    /// Reading frames: decoding, resizing, cropping and normalising
+    Loader,
 }
 
 /// What every benchmark works on.
@@ -83,6 +100,15 @@ struct Report<T> {
 ///
 /// If the preset or the device is unknown, or the device fails.
 pub fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<()> {
+    let (data, repeats) = (args.data.as_deref(), args.repeats as usize);
+    match args.what {
+        What::Probe => return on_cpu(context, "probe", probe::times(data, repeats)?),
+        What::Loader => {
+            let times = loader::times(data, args.workers as usize, repeats)?;
+            return on_cpu(context, "loader", times);
+        }
+        What::Kernels | What::Encode | What::Train => {}
+    }
     let preset: Preset = args.preset.parse().or_bad_input("--preset")?;
     let opened = context.open_device()?;
     let bench = Bench {
@@ -113,7 +139,21 @@ pub fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<()> {
             bench.encode()?,
         ),
         What::Train => finish(context, args, "train", opened.name, kernels, bench.train()?),
+        What::Probe | What::Loader => Ok(()),
     }
+}
+
+/// Prints what no device took part in.
+fn on_cpu<T: Serialize>(context: &Context, what: &'static str, result: T) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct CpuReport<T> {
+        what: &'static str,
+        #[serde(flatten)]
+        result: T,
+    }
+    let report = CpuReport { what, result };
+    let text = serde_json::to_string_pretty(&report)?;
+    context.finish(&report, &text)
 }
 
 fn finish<T: Serialize>(
