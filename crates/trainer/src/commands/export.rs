@@ -77,7 +77,7 @@ enum Format {
 
 /// Precision of the matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum PrecisionName {
+pub enum PrecisionName {
     F32,
     F16,
     Int8,
@@ -204,7 +204,7 @@ fn text(result: &ExportResult<'_>) -> String {
 
 /// Matrices and kernels in f16 where they fit; vectors and scalars stay f32, as they are small and
 /// precision matters most there.
-fn at_precision(state: StateDict, precision: PrecisionName) -> StateDict {
+pub fn at_precision(state: StateDict, precision: PrecisionName) -> StateDict {
     if precision != PrecisionName::F16 {
         return state;
     }

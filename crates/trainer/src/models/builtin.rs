@@ -3,6 +3,10 @@
 /// The text classifier over the seven emotions, trained on GoEmotions, in f16.
 pub const TEXT_CLASSIFIER: &[u8] = include_bytes!("../../assets/text-classifier.safetensors");
 
+/// EmoCLIP on `mini`'s towers, trained on real faces and real utterances, in f16; see
+/// `docs/model-card.md`.
+pub const EMOCLIP_MINI: &[u8] = include_bytes!("../../assets/emoclip-mini.safetensors");
+
 /// A model that comes with the program: a model file as `import` writes it, in f16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Builtin {

@@ -8,6 +8,7 @@ use burn::module::Module as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::ValueEnum;
 use emotionclip::Pretrained;
+use emotionclip::checkpoint::write_safetensors;
 use emotionclip::emoclip::{
     ClipVariation, EmoClip, EmoClipConfig, PretrainedEmoClip, TrainableTowers,
 };
@@ -20,6 +21,7 @@ use emotionclip_data::faces::{FaceConfig, FaceCorpus, FaceSplit, FaceView};
 use emotionclip_data::synthetic::Split;
 use serde::{Deserialize, Serialize};
 
+use super::super::export::{PrecisionName, at_precision};
 use super::clips::{Purpose, draws};
 use super::recipe::{Recipe, RecipeArgs};
 use super::run_folder::{read_config, refuse_existing, write_config};
@@ -71,6 +73,9 @@ pub struct FacesArgs {
     /// Folder of the run
     #[arg(long, default_value = "runs/emoclip", value_name = "DIR")]
     run: PathBuf,
+    /// Write the model a second time, in f16, half as large; as the built-in one
+    #[arg(long, value_name = "FILE")]
+    f16: Option<PathBuf>,
     /// Continue the run in the folder from its checkpoint; of the settings only --epochs may change
     #[arg(long, conflicts_with_all = [
         "root", "model", "towers", "tower_rate", "epoch_clips", "optimizer", "batch_size",
@@ -230,6 +235,10 @@ pub fn run(args: &FacesArgs, context: &Context) -> anyhow::Result<()> {
     let bytes = model.to_bytes()?;
     let path = args.run.join(MODEL);
     write_atomically(&path, &bytes)?;
+    if let Some(path) = &args.f16 {
+        let tensors = at_precision(to_state_dict(&model.model)?, PrecisionName::F16);
+        write_atomically(path, &write_safetensors(&tensors, &model.metadata()))?;
+    }
     let state = &training.state;
     let text = format!(
         "{}: loss {:.3} after {} steps, {:.0} s; measure it with `trainer evaluate --root {} --model {}`",

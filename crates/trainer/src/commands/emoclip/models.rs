@@ -13,6 +13,7 @@ use emotionclip::pretrained::CONFIG_KEY;
 
 use crate::failure::{OrBadInput as _, bad_input};
 use crate::inputs::files::{read_file, safetensors_metadata};
+use crate::models::builtin::EMOCLIP_MINI;
 use crate::models::named;
 
 /// Tells a checkpoint of EmoCLIP from one of another model.
@@ -29,13 +30,21 @@ pub struct LoadedEmoClip {
     pub sha256: String,
 }
 
-/// Loads a model file, or a checkpoint of the release, which is a ViT-B/32.
+/// The name of the built-in EmoCLIP on the command line.
+pub const BUILTIN: &str = "mini";
+
+/// Loads the built-in model, a model file, or a checkpoint of the release, which is a ViT-B/32. A file
+/// of the built-in model's name is read, not shadowed.
 ///
 /// # Errors
 /// Bad input for a file that is missing, damaged or no EmoCLIP.
 pub fn load(path: &Path, device: &Device) -> anyhow::Result<LoadedEmoClip> {
     let name = path.display().to_string();
-    let bytes = bytes::Bytes::from(read_file(path)?);
+    let bytes = if name == BUILTIN && !path.exists() {
+        bytes::Bytes::from_static(EMOCLIP_MINI)
+    } else {
+        bytes::Bytes::from(read_file(path)?)
+    };
     let sha256 = Pretrained::hash(&bytes);
     let metadata = safetensors_metadata(&bytes);
     let pretrained = if metadata.contains_key(EMOCLIP_CONFIG_KEY) {

@@ -15,7 +15,7 @@ use crate::context::Context;
 
 const EXAMPLES: &str = "\
 Examples:
-  trainer emoclip zero-shot --dataset dfew --root DFEW --model emoclip.safetensors
+  trainer emoclip zero-shot --dataset dfew --root DFEW
   trainer emoclip zero-shot --dataset mafw --root MAFW --labels compound --folds 1,2 --model e.safetensors --json
   trainer emoclip zero-shot --dataset afew --root AFEW --model fold_1.pth --window release --report afew.html
 
@@ -29,8 +29,8 @@ WAR the accuracy. A model is a file that `trainer emoclip train` wrote or a chec
 pub struct ZeroShotArgs {
     #[command(flatten)]
     dataset: DatasetArgs,
-    /// Model file or checkpoint of the release
-    #[arg(long, value_name = "FILE")]
+    /// mini (built in), model file or checkpoint of the release
+    #[arg(long, value_name = "MODEL", default_value = models::BUILTIN)]
     model: PathBuf,
     /// Where clips begin
     #[arg(long, value_enum, default_value_t = WindowName::Centre)]
