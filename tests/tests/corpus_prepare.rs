@@ -123,6 +123,20 @@ mod needs_ffmpeg {
             "a second run changed something"
         );
 
+        // What shows an evaluation set's pictures is left out, whatever its size; what is mirrored or
+        // stands in no set stays.
+        std::fs::create_dir(sandbox.path("evaluation")).unwrap();
+        let copied = sandbox.path("videos/sample.webm");
+        std::fs::copy(copied, sandbox.path("evaluation/other name.webm")).unwrap();
+        sandbox.write("ids.txt", "slow # for a reason\n");
+        let index = ["data", "index", "--out", "work", "--max-neutral", "1"];
+        let against = ["--exclude-like", "evaluation", "--exclude-ids", "ids.txt"];
+        let compared = sandbox.json(&[&index[..], &against].concat())["index"].clone();
+        let found: Vec<String> =
+            serde_json::from_value(compared["evaluation_videos"].clone()).unwrap();
+        assert_eq!(found, ["more%2Fturned", "sample", "slow"], "{compared}");
+        assert!(compared["kept"].as_u64().unwrap() >= 2, "{compared}");
+
         let train = [
             "pretrain",
             "--corpus",

@@ -67,7 +67,7 @@ enum Command {
     Import(Box<commands::import::ImportArgs>),
     /// A model to safetensors, Hugging Face or web files
     Export(Box<commands::export::ExportArgs>),
-    /// Prepare corpora: `build-scenes` pairs real faces with real utterances
+    /// Prepare corpora: videos with captions to shards, real faces with real utterances
     Data(Box<commands::data::DataArgs>),
     /// Train and test EmoCLIP on benchmarks of dynamic facial expressions
     #[command(name = "emoclip")]

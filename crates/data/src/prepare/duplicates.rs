@@ -1,6 +1,6 @@
 //! Videos that models are later tested on must not be trained on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use image::RgbImage;
@@ -12,6 +12,10 @@ use crate::decode::{Media, is_media_name};
 /// `YouTube` ids of corpus videos that also stand in `BoLD`, as the release lists them
 /// (`preprocessing/create_index.py`).
 const BOLD: &str = include_str!("../../assets/bold_video_ids.txt");
+
+/// Frames per second of an evaluation set's videos that are hashed: of a corpus one a second is, and at
+/// another rate the two would fall half a second apart.
+const EVALUATION_RATE: f64 = 8.0;
 
 /// Grey levels that neighbours must differ by, on average, for a picture to have a hash.
 const PLAIN: u32 = 2;
@@ -40,7 +44,7 @@ impl EvaluationSets {
             .extend(ids.filter(|id| !id.is_empty()).map(str::to_owned));
     }
 
-    /// Adds the pictures and, one frame a second, the videos of a folder and below. Gives what could
+    /// Adds the pictures and videos of a folder and below. Gives what could
     /// not be read.
     ///
     /// # Errors
@@ -61,7 +65,8 @@ impl EvaluationSets {
             if !(entry.file_type().is_file() && is_media_name(entry.path())) {
                 continue;
             }
-            let frames = Media::open(entry.path()).and_then(|media| media.frames(Some(1.0)));
+            let frames =
+                Media::open(entry.path()).and_then(|media| media.frames(Some(EVALUATION_RATE)));
             let read = frames.and_then(|frames| {
                 for frame in frames {
                     self.hashes.extend(difference_hash(&frame?.picture));
@@ -81,6 +86,11 @@ impl EvaluationSets {
         Ok(unreadable)
     }
 
+    /// Adds a picture by its hash.
+    pub fn add_hash(&mut self, hash: u64) {
+        self.hashes.push(hash);
+    }
+
     /// Whether a video stands in a set. As in the release, what follows an `&` is not of the id.
     pub fn holds_id(&self, source: &str) -> bool {
         let stem = source.rsplit_once('.').map_or(source, |(stem, _)| stem);
@@ -88,14 +98,55 @@ impl EvaluationSets {
         self.ids.contains(id) || self.ids.contains(stem)
     }
 
-    /// Whether a frame with this hash looks like one of a set.
-    pub fn looks_like(&self, hash: u64, max_distance: u32) -> bool {
-        hash != 0
-            && self
-                .hashes
-                .iter()
-                .any(|one| (one ^ hash).count_ones() <= max_distance)
+    /// Finds hashes that are near those of the sets.
+    pub fn matcher(&self, max_distance: u32) -> HashMatcher {
+        HashMatcher::new(&self.hashes, max_distance)
     }
+}
+
+/// Finds hashes near any of many. Two that differ in at most d bits are the same in at least one of
+/// d + 1 parts, so only those that share a part are compared.
+#[derive(Clone, Debug)]
+pub struct HashMatcher {
+    parts: Vec<HashMap<u64, Vec<u64>>>,
+    max_distance: u32,
+}
+
+impl HashMatcher {
+    fn new(hashes: &[u64], max_distance: u32) -> Self {
+        let count = max_distance.saturating_add(1).min(u64::BITS);
+        let mut parts = vec![HashMap::<u64, Vec<u64>>::new(); count as usize];
+        for hash in hashes {
+            for (part, value) in parts.iter_mut().zip(parts_of(*hash, count)) {
+                part.entry(value).or_default().push(*hash);
+            }
+        }
+        Self {
+            parts,
+            max_distance,
+        }
+    }
+
+    /// Whether a frame with this hash looks like one of a set. 0 stands for a frame without a hash.
+    pub fn matches(&self, hash: u64) -> bool {
+        let is_near = |other: &u64| (other ^ hash).count_ones() <= self.max_distance;
+        let values = parts_of(hash, self.parts.len() as u32);
+        let mut shared = self
+            .parts
+            .iter()
+            .zip(values)
+            .filter_map(|(part, value)| part.get(&value));
+        hash != 0 && shared.any(|others| others.iter().any(is_near))
+    }
+}
+
+/// A hash cut into so many parts of nearly the same length.
+fn parts_of(hash: u64, count: u32) -> impl Iterator<Item = u64> {
+    (0..count).map(move |part| {
+        let [from, to] = [part, part + 1].map(|at| at * u64::BITS / count.max(1));
+        let mask = u64::MAX.checked_shr(u64::BITS - (to - from)).unwrap_or(0);
+        (hash >> from) & mask
+    })
 }
 
 /// A picture's difference hash: for each of 8 × 8 places whether it is brighter than its right
@@ -145,19 +196,35 @@ mod tests {
             hashes: vec![hash],
             ..EvaluationSets::default()
         };
-        assert!(sets.looks_like(again, 4) && !sets.looks_like(other, 4));
+        let near = sets.matcher(4);
+        assert!(near.matches(again) && !near.matches(other));
     }
 
     #[test]
     fn a_plain_picture_looks_like_nothing() {
         assert_eq!(difference_hash(&RgbImage::new(64, 64)), None);
-        assert!(
-            !EvaluationSets {
-                hashes: vec![0],
-                ..EvaluationSets::default()
+        assert!(!HashMatcher::new(&[0], 4).matches(0));
+    }
+
+    #[test]
+    fn the_matcher_finds_what_comparing_all_finds() {
+        use rand::{RngExt, SeedableRng};
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(9);
+        let hashes: Vec<u64> = (0..300).map(|_| rng.random()).collect();
+        for distance in [0, 1, 4, 7, 20, 64] {
+            let matcher = HashMatcher::new(&hashes, distance);
+            for number in 0..200_u32 {
+                // From the hash itself to one that differs in a dozen bits.
+                let mut hash = hashes[number as usize];
+                for _ in 0..number % 13 {
+                    hash ^= 1 << rng.random_range(0..64);
+                }
+                let near = hashes
+                    .iter()
+                    .any(|one| (one ^ hash).count_ones() <= distance);
+                assert_eq!(matcher.matches(hash), near, "{distance} {hash:x}");
             }
-            .looks_like(0, 4)
-        );
+        }
     }
 
     #[test]

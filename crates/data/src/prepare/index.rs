@@ -9,7 +9,7 @@ use emotionclip::Emotion;
 use serde::{Deserialize, Serialize};
 
 use super::captions::CaptionFile;
-use super::duplicates::EvaluationSets;
+use super::duplicates::{EvaluationSets, HashMatcher};
 use super::error::PrepareError;
 use super::filters::{DropReason, IndexFilters};
 use super::frames::VideoFile;
@@ -91,12 +91,16 @@ pub fn write_index(
         evaluation_videos: Vec::new(),
         skipped: Vec::new(),
     };
+    let against = Against {
+        sets,
+        frames: sets.matcher(filters.max_hash_distance),
+    };
     let mut entries = Vec::new();
     for id in work.ids()? {
         match Parts::read(work, &id) {
             Ok(parts) => {
                 report.videos += 1;
-                parts.index(&id, filters, sets, &mut entries, &mut report);
+                parts.index(&id, filters, &against, &mut entries, &mut report);
             }
             Err(missing) => report.skipped.push(Skip::left_out(id, missing)),
         }
@@ -139,6 +143,12 @@ pub fn read_index(root: &Path) -> Result<Vec<IndexEntry>, PrepareError> {
     })
 }
 
+/// What a corpus is compared with.
+struct Against<'a> {
+    sets: &'a EvaluationSets,
+    frames: HashMatcher,
+}
+
 /// What the steps before made of a video.
 struct Parts {
     video: VideoFile,
@@ -166,11 +176,13 @@ impl Parts {
         &self,
         id: &str,
         filters: &IndexFilters,
-        sets: &EvaluationSets,
+        against: &Against<'_>,
         entries: &mut Vec<IndexEntry>,
         report: &mut IndexReport,
     ) {
-        let is_evaluation = sets.holds_id(&self.video.source) || sets.holds_id(id);
+        let is_evaluation = [self.video.source.as_str(), id]
+            .iter()
+            .any(|name| against.sets.holds_id(name));
         let made_from = stamp(&(&self.video.digest, &self.boxes.stamp, &self.sentiment.stamp));
         let mut seen = BTreeSet::new();
         let mut looks_like_evaluation = false;
@@ -179,7 +191,7 @@ impl Parts {
             let reason = if is_evaluation {
                 Some(DropReason::EvaluationVideo)
             } else {
-                self.reason(number, sentence, filters, sets, &mut seen)
+                self.reason(number, sentence, filters, against, &mut seen)
             };
             if let Some(reason) = reason {
                 looks_like_evaluation |= reason == DropReason::EvaluationFrames;
@@ -215,7 +227,7 @@ impl Parts {
         number: usize,
         sentence: &'a Sentence,
         filters: &IndexFilters,
-        sets: &EvaluationSets,
+        against: &Against<'_>,
         seen: &mut BTreeSet<(&'a str, usize, usize)>,
     ) -> Option<DropReason> {
         let frames = frame_range(sentence, self.video.fps);
@@ -242,7 +254,7 @@ impl Parts {
             Some(DropReason::Neutral)
         } else if self.has_person(&frames, filters.person_score) < filters.min_has_person {
             Some(DropReason::NobodyThere)
-        } else if self.looks_like(sets, &frames, filters.max_hash_distance) {
+        } else if self.looks_like(&against.frames, &frames) {
             Some(DropReason::EvaluationFrames)
         } else if !seen.insert((&sentence.text, start, end)) {
             Some(DropReason::Repeated)
@@ -261,12 +273,7 @@ impl Parts {
     }
 
     /// Whether one of the clip's hashed frames, of which there is one a second, is of a set.
-    fn looks_like(
-        &self,
-        sets: &EvaluationSets,
-        frames: &RangeInclusive<usize>,
-        distance: u32,
-    ) -> bool {
+    fn looks_like(&self, known: &HashMatcher, frames: &RangeInclusive<usize>) -> bool {
         let every = self.video.fps.round().max(1.0) as usize;
         let place = |number: usize| number.saturating_sub(self.video.first) / every;
         let hashes = self
@@ -275,7 +282,7 @@ impl Parts {
             .get(place(*frames.start())..=place(*frames.end()));
         // At the very end of a video there may be no hash behind the clip's last second.
         let hashes = hashes.or_else(|| self.video.hashes.get(place(*frames.start())..));
-        hashes.is_some_and(|hashes| hashes.iter().any(|hash| sets.looks_like(*hash, distance)))
+        hashes.is_some_and(|hashes| hashes.iter().any(|hash| known.matches(*hash)))
     }
 }
 

@@ -22,7 +22,7 @@ mod subjects;
 pub(crate) mod work;
 
 pub use captions::{CaptionFile, CaptionSettings, Punctuator, prepare_captions};
-pub use duplicates::{EvaluationSets, difference_hash};
+pub use duplicates::{EvaluationSets, HashMatcher, difference_hash};
 pub use error::PrepareError;
 pub use filters::{DropReason, IndexFilters};
 pub(crate) use frames::frame_name as frame_file_name;

@@ -19,6 +19,7 @@ mod set;
 mod split;
 mod stats;
 mod store;
+mod tarball;
 mod write;
 
 pub use check::{CheckReport, check};

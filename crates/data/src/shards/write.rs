@@ -1,36 +1,27 @@
 //! Step `shards`: clips into tar files.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::ShardError;
 use super::plan::{Shard, ShardSettings, key_of, plan, shard_name};
-use super::sample::{SampleRecord, ShardSample, frame_name, record_name};
-use super::set::{SampleEntry, ShardEntry, ShardList};
+use super::sample::{SampleRecord, ShardSample};
+use super::set::ShardList;
+use super::tarball::{Finished, to_milliseconds, write_shard};
 use super::{FORMAT, LIST, SAMPLES, VERSION};
 use crate::decode::FOLDER_RATE;
 use crate::prepare::frame_file_name;
-use crate::prepare::work::{hex, partial_of, read_json, stamp, write_file, write_json};
+use crate::prepare::work::{hex, read_json, stamp, write_file, write_json};
 use crate::prepare::{
     BoxesFile, IndexEntry, PrepareError, StepProgress, VideoFile, WorkFolder, read_index,
 };
 
 /// Bytes of a tar header, and what every file is padded to.
 const BLOCK: u64 = 512;
-
-/// Beside each finished shard while others are still made: what a restart needs of it.
-#[derive(Serialize, Deserialize)]
-struct Finished {
-    entry: ShardEntry,
-    samples: Vec<SampleEntry>,
-}
 
 /// Writes the shards of a work folder's index, several at once. Those that are there from a run before,
 /// of the same index and settings, stay.
@@ -140,60 +131,6 @@ fn shard_of(
     Ok(finished)
 }
 
-/// Writes one shard beside its place and renames it.
-fn write_shard(
-    path: &Path,
-    number: usize,
-    clips: impl Iterator<Item = Result<ShardSample, PrepareError>>,
-) -> Result<Finished, PrepareError> {
-    let partial = partial_of(path);
-    let file = File::create(&partial).map_err(PrepareError::io(&partial))?;
-    let mut tar = tar::Builder::new(Hashing::new(BufWriter::new(file)));
-    let mut samples = Vec::new();
-    for clip in clips {
-        let clip = clip?;
-        let offset = tar.get_ref().written;
-        append(&mut tar, &clip).map_err(PrepareError::io(&partial))?;
-        let record = clip.record;
-        samples.push(SampleEntry {
-            key: record.key,
-            video_id: record.video_id,
-            shard: number,
-            offset,
-            bytes: tar.get_ref().written - offset,
-            frames: clip.frames.len(),
-            duration: to_milliseconds(record.end - record.start),
-            text: record.text,
-            sentiment: record.sentiment,
-            neutral: record.neutral,
-        });
-    }
-    let closed = tar.into_inner().and_then(|hashing| {
-        let Hashing {
-            mut inner,
-            digest,
-            written,
-        } = hashing;
-        inner.flush()?;
-        inner.get_ref().sync_all()?;
-        Ok((hex(&digest.finalize()), written))
-    });
-    let (sha256, bytes) = closed.map_err(PrepareError::io(&partial))?;
-    std::fs::rename(&partial, path).map_err(PrepareError::io(path))?;
-    let file = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let entry = ShardEntry {
-        file,
-        samples: samples.len(),
-        bytes,
-        sha256,
-    };
-    Ok(Finished { entry, samples })
-}
-
 /// Writes clips of one's own as shards of `per_shard` clips, in the order given, at 8 frames a second.
 ///
 /// # Errors
@@ -217,10 +154,6 @@ pub fn write_samples(
         })
         .collect::<Result<_, PrepareError>>()?;
     write_lists(folder, finished, &ShardSettings::default(), FOLDER_RATE)
-}
-
-fn to_milliseconds(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
 }
 
 /// A record of a video that an earlier step wrote.
@@ -268,31 +201,6 @@ fn clip_of(work: &WorkFolder, entry: &IndexEntry) -> Result<ShardSample, Prepare
     Ok(ShardSample { record, frames })
 }
 
-fn append(tar: &mut tar::Builder<impl Write>, clip: &ShardSample) -> std::io::Result<()> {
-    let key = &clip.record.key;
-    let json = serde_json::to_vec(&clip.record).map_err(std::io::Error::other)?;
-    append_file(tar, &record_name(key), &json)?;
-    for (index, bytes) in clip.frames.iter().enumerate() {
-        append_file(tar, &frame_name(key, index), bytes)?;
-    }
-    Ok(())
-}
-
-/// A file whose header says nothing of when, where and by whom it was made.
-fn append_file(
-    tar: &mut tar::Builder<impl Write>,
-    name: &str,
-    bytes: &[u8],
-) -> std::io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_size(bytes.len() as u64);
-    header.set_mode(0o644);
-    header.set_mtime(0);
-    header.set_uid(0);
-    header.set_gid(0);
-    tar.append_data(&mut header, name, bytes)
-}
-
 fn write_lists(
     folder: &Path,
     finished: Vec<Finished>,
@@ -325,34 +233,4 @@ fn write_lists(
     write_file(&folder.join(SAMPLES), &lines)?;
     write_json(&folder.join(LIST), &list)?;
     Ok(list)
-}
-
-/// Counts and hashes what passes through.
-struct Hashing<W> {
-    inner: W,
-    digest: Sha256,
-    written: u64,
-}
-
-impl<W: Write> Hashing<W> {
-    fn new(inner: W) -> Self {
-        Self {
-            inner,
-            digest: Sha256::new(),
-            written: 0,
-        }
-    }
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let count = self.inner.write(bytes)?;
-        self.digest.update(bytes.get(..count).unwrap_or_default());
-        self.written += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.inner.flush()
-    }
 }
