@@ -48,7 +48,8 @@ def main() -> None:
     scores = 40 * (x - x.mean(0)) @ rng.standard_normal((WIDTH, CLASSES)) / np.sqrt(WIDTH)
     scores += rng.logistic(size=scores.shape)
     # From 2 % to 40 % positives, as the classes of BoLD are spread.
-    y = scores > np.quantile(scores, np.linspace(0.98, 0.6, CLASSES), axis=0).diagonal()
+    shares = np.linspace(0.02, 0.4, CLASSES)
+    y = np.stack([column > np.quantile(column, 1 - p) for column, p in zip(scores.T, shares)], 1)
     x64 = x.astype(np.float64)
 
     with tempfile.TemporaryDirectory() as folder:
