@@ -2,7 +2,7 @@
 
     python generate_protocols.py
 
-Features are float32 of any norm, labels int64 of 0 and 1, values float64. The header's `config`
+Features are float32 of any norm, labels float32 of 0 and 1, values float64. The header's `config`
 entry has the scores by part and metric, and how far apart the closest decision is: the seed is the
 first for which no rounding to single precision can change a rank or a first guess, so that such
 scores must agree to rounding of doubles. The validation part of BoLD and the test part of EMOTIC lack
@@ -77,6 +77,8 @@ def main() -> None:
         }
         for name, part in parts.items():
             for key, value in part.items():
+                if key == "labels":
+                    value = value.astype(np.float32)
                 if value.shape[1]:
                     tensors[f"{dataset}/{OURS[name]}/{key}"] = np.ascontiguousarray(value)
     path = GOLDENS / "protocols.safetensors"

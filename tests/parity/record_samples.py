@@ -144,7 +144,7 @@ def main() -> None:
             part: record(load(), opened, vad=name == "bold") for part, load in parts.items()
         }
         Image.open = opened.open
-    args.out.write_text(json.dumps(recorded, indent=1) + "\n")
+    args.out.write_text(json.dumps(recorded, separators=(",", ":")) + "\n")
     print(f"{args.out.name}: {args.out.stat().st_size / 1000:.0f} kB")
 
 
