@@ -54,7 +54,7 @@ pub fn write_videos(folder: &Path) {
     let copy = ["-i", &upright, "-c", "copy"];
     // Releases from 6 on know the first spelling, those before the second.
     let known = run_ffmpeg(&[&["-display_rotation", "90"], &copy[..], &[&turned]].concat())
-        || run_ffmpeg(&[&copy[..], &["-metadata:s:v:0", "rotate=270", &turned]].concat());
+        || run_ffmpeg(&[&copy[..], &["-metadata:s:v:0", "rotate=90", &turned]].concat());
     assert!(known, "ffmpeg sets a rotation");
     std::fs::remove_file(folder.join("upright.mp4")).expect("a writable folder");
     // Every fifth frame is missing.

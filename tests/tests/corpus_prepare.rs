@@ -273,15 +273,20 @@ fn roberta_folders_score_sentences_and_find_their_ends() {
     ]);
     let scores = read("sentiment.json")["scores"].as_array().unwrap().clone();
     assert_eq!(scores.len(), sentences.len());
-    for score in &scores {
+    let mut whole = 0;
+    for (score, sentence) in scores.iter().zip(sentences) {
         let logits: Vec<f64> = serde_json::from_value(score["logits"].clone()).unwrap();
         let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
-        // None is longer than 77 tokens, so both come of the same logits; neutral is the fifth.
-        assert!(
-            (score["neutral"].as_f64().unwrap() - logits[4].exp() / sum).abs() < 1e-5,
-            "{score}"
-        );
+        let neutral = score["neutral"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&neutral), "{score}");
+        // A token is a byte at least: what has at most 70 isn't cut at 77, so both come of the same
+        // logits; neutral is the fifth.
+        if sentence["text"].as_str().unwrap().len() <= 70 {
+            whole += 1;
+            assert!((neutral - logits[4].exp() / sum).abs() < 1e-5, "{score}");
+        }
     }
+    assert!(whole > 0, "{sentences:?}");
     // Each in the other's place.
     sandbox.refuses(
         &[
