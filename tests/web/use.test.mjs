@@ -194,10 +194,20 @@ test('a model is opened from files, and broken ones leave the old one in use', a
   await nextReading(page, 2);
 });
 
-test('a model that trainer exported is opened, and said not to tell what it was trained on', async () => {
+test('a model that trainer exported is opened with its card, and one without is said not to tell', async () => {
   const folder = out('exported');
   trainer('export', '--format', 'web', '--precision', 'int8', '--out', folder);
-  await page.setInputFiles('#model-files', fs.readdirSync(folder).map((name) => `${folder}/${name}`));
+  const choose = () => page.setInputFiles('#model-files', fs.readdirSync(folder).map((name) => `${folder}/${name}`));
+  await choose();
+  await page.waitForFunction(() => /your files loaded/.test(document.querySelector('#model-status').textContent));
+  assert.match(await page.textContent('#trained'), /“mini” was trained on 24,126/);
+  await nextReading(page, 2);
+
+  const manifest = JSON.parse(fs.readFileSync(`${folder}/model.json`, 'utf8'));
+  delete manifest.files['card.json'];
+  fs.writeFileSync(`${folder}/model.json`, JSON.stringify(manifest));
+  fs.rmSync(`${folder}/card.json`);
+  await choose();
   await page.waitForFunction(() => /don’t say what/.test(document.querySelector('#trained').textContent));
   assert.deepEqual(await page.locator('#bars .name').allTextContents(), ['anger', 'disgust', 'fear', 'joy', 'neutral', 'sadness', 'surprise']);
   await nextReading(page, 2);
