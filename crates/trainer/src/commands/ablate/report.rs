@@ -14,7 +14,7 @@ use super::recipe;
 use super::sweep::{Finished, Results, Sweep};
 use super::texts::{PUBLISHED_FULL, described, facts, model_name, pretraining, warnings};
 use super::variants::{FULL, Variant};
-use crate::context::write_atomically;
+use crate::context::{command_line, write_atomically};
 use crate::pretrain::CorpusConfig;
 
 /// What a sweep gave so far, as `--json` prints it.
@@ -196,13 +196,4 @@ fn seconds(results: &Results) -> f64 {
     runs.map(|run| run.trained.seconds + run.measured.seconds)
         .chain(pretrained)
         .sum()
-}
-
-/// The command as it was given.
-fn command_line() -> String {
-    std::env::args()
-        .skip(1)
-        .fold("trainer".to_owned(), |line, argument| {
-            format!("{line} {argument}")
-        })
 }

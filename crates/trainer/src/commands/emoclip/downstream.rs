@@ -18,7 +18,7 @@ use super::clips::{self, Purpose, ahead, draws, varied};
 use super::models;
 use super::output::{regression_text, write_report};
 use super::recipe::{Recipe, RecipeArgs};
-use super::run_folder::{read_config, refuse_existing, write_config};
+use super::run_folder::{open_config, write_config};
 use super::scores::{ScoreTable, ScoredClip};
 use super::training::Training;
 use crate::context::{Context, write_atomically};
@@ -125,12 +125,7 @@ struct Batch {
 /// # Errors
 /// Bad input, or a run that failed or was interrupted; the newest checkpoint stays.
 pub fn run(args: &DownstreamArgs, context: &Context) -> anyhow::Result<()> {
-    let mut config = if args.resume {
-        read_config::<DownstreamConfig>(&args.run)?
-    } else {
-        refuse_existing(&args.run)?;
-        args.config()?
-    };
+    let mut config = open_config(&args.run, args.resume, || args.config())?;
     if let Some(epochs) = args.recipe.epochs {
         config.recipe.epochs = epochs;
     }

@@ -7,16 +7,18 @@ use std::sync::Arc;
 use burn::module::Module as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::ValueEnum;
-use emotionclip::Pretrained;
 use emotionclip::checkpoint::write_safetensors;
 use emotionclip::emoclip::{
     ClipVariation, EmoClip, EmoClipConfig, PretrainedEmoClip, TrainableTowers,
 };
 use emotionclip::optim::MultiStep;
-use emotionclip::parameters::{Completeness, load_state_dict, parameter_count, to_state_dict};
+use emotionclip::parameters::{
+    Completeness, Keyed as _, load_state_dict, parameter_count, to_state_dict,
+};
 use emotionclip::preprocess::Crops;
 use emotionclip::pretrained::token_tensor;
 use emotionclip::tokenizer::Truncation;
+use emotionclip::{EmotionClip, Pretrained};
 use emotionclip_data::faces::{FaceConfig, FaceCorpus, FaceSplit, FaceView};
 use emotionclip_data::synthetic::Split;
 use serde::{Deserialize, Serialize};
@@ -24,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::super::export::{PrecisionName, at_precision};
 use super::clips::{Purpose, draws};
 use super::recipe::{Recipe, RecipeArgs};
-use super::run_folder::{read_config, refuse_existing, write_config};
+use super::run_folder::{open_config, write_config};
 use super::training::Training;
 use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput as _, bad_input};
@@ -138,9 +140,6 @@ impl FacesArgs {
         let root = root.ok_or_else(|| {
             bad_input("--root: give the folder that `trainer data build-scenes` made")
         })?;
-        if !(self.tower_rate.is_finite() && self.tower_rate > 0.0) {
-            return Err(bad_input("--tower-rate: must be a positive number"));
-        }
         let release = Recipe::release(10, MultiStep::captions());
         let recipe = Recipe {
             seed: 2022,
@@ -175,17 +174,15 @@ impl FacesArgs {
 /// # Errors
 /// Bad input, or a run that failed or was interrupted; the newest checkpoint stays.
 pub fn run(args: &FacesArgs, context: &Context) -> anyhow::Result<()> {
-    let mut config = if args.resume {
-        read_config::<FacesConfig>(&args.run)?
-    } else {
-        refuse_existing(&args.run)?;
-        args.config()?
-    };
+    let mut config = open_config(&args.run, args.resume, || args.config())?;
     if let Some(epochs) = args.recipe.epochs {
         config.recipe.epochs = epochs;
     }
     let recipe = &config.recipe;
     recipe.validate()?;
+    if !(config.tower_rate.is_finite() && config.tower_rate > 0.0) {
+        return Err(bad_input("--tower-rate: must be a positive number"));
+    }
     if config.epoch_clips < recipe.batch_size {
         return Err(bad_input(format!(
             "--epoch-clips: {} are fewer than one batch ({})",
@@ -282,11 +279,7 @@ fn on_towers(
         .or_bad_input(&loaded.name)?;
     let mut tensors = to_state_dict(&towers.model)?;
     // What an EmotionCLIP has beyond the towers: its temporal encoder and its ways to tell the subject.
-    tensors.retain(|key, _| {
-        !key.starts_with("visual_head.")
-            && !key.starts_with("backbone.visual.saam.")
-            && key != "backbone.visual.human_embedding"
-    });
+    tensors.retain(|key, _| !EmotionClip::is_beyond_backbone(key));
     let model =
         load_state_dict(model, &tensors, Completeness::Backbone).or_bad_input(&loaded.name)?;
     Ok(PretrainedEmoClip {

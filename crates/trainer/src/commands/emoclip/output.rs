@@ -6,7 +6,7 @@ use std::path::Path;
 use emotionclip_eval::folds::{FoldedResult, LeftOutResult, MeanDeviation, RegressionResult};
 use emotionclip_eval::report::FoldReport;
 
-use crate::context::write_atomically;
+use crate::context::{command_line, write_atomically};
 
 /// UAR and WAR of each fold and their means, in per cent.
 pub fn folded_text(result: &FoldedResult) -> String {
@@ -75,17 +75,8 @@ pub fn regression_text(result: &RegressionResult) -> String {
 /// # Errors
 /// If the file can't be written.
 pub fn write_report(path: &Path, report: FoldReport) -> anyhow::Result<()> {
-    let command_line = std::env::args()
-        .skip(1)
-        .fold("trainer".to_owned(), |line, argument| {
-            if argument.contains(char::is_whitespace) {
-                format!("{line} '{argument}'")
-            } else {
-                format!("{line} {argument}")
-            }
-        });
     let report = FoldReport {
-        command_line,
+        command_line: command_line(),
         ..report
     };
     write_atomically(path, report.to_html().as_bytes())

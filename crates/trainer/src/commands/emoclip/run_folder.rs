@@ -12,11 +12,28 @@ use crate::inputs::files::{one_line, read_text};
 
 const CONFIG: &str = "config.toml";
 
+/// The configuration of a run: that in its folder when it goes on, else the one that was asked for,
+/// for which the folder must be free.
+///
+/// # Errors
+/// Bad input for a folder that has no run to go on with, or has one already; what `asked` returns.
+pub fn open_config<T: DeserializeOwned>(
+    run: &Path,
+    resume: bool,
+    asked: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    if resume {
+        return read_config(run);
+    }
+    refuse_existing(run)?;
+    asked()
+}
+
 /// A run's configuration in its folder.
 ///
 /// # Errors
 /// Bad input for a file that isn't there or is none.
-pub fn read_config<T: DeserializeOwned>(run: &Path) -> anyhow::Result<T> {
+fn read_config<T: DeserializeOwned>(run: &Path) -> anyhow::Result<T> {
     let path = run.join(CONFIG);
     if !path.exists() {
         return Err(bad_input(format!(
@@ -33,7 +50,7 @@ pub fn read_config<T: DeserializeOwned>(run: &Path) -> anyhow::Result<T> {
 ///
 /// # Errors
 /// Bad input if there is a run already.
-pub fn refuse_existing(run: &Path) -> anyhow::Result<()> {
+fn refuse_existing(run: &Path) -> anyhow::Result<()> {
     if run.join(CONFIG).exists() {
         return Err(bad_input(format!(
             "{}: there is a run already; continue it with --resume or name another --run",

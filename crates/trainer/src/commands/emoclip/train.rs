@@ -26,7 +26,7 @@ use super::models;
 use super::output::{folded_text, left_out_text, write_report};
 use super::prototypes::{ClassTexts, predict};
 use super::recipe::{Recipe, RecipeArgs};
-use super::run_folder::{read_config, refuse_existing, write_config};
+use super::run_folder::{open_config, write_config};
 use super::training::Training;
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput as _, bad_input};
@@ -243,12 +243,7 @@ impl TrainConfig {
 /// # Errors
 /// Bad input, or a run that failed or was interrupted; the newest checkpoints stay.
 pub fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<()> {
-    let mut config = if args.resume {
-        read_config::<TrainConfig>(&args.run)?
-    } else {
-        refuse_existing(&args.run)?;
-        args.config()?
-    };
+    let mut config = open_config(&args.run, args.resume, || args.config())?;
     if let Some(epochs) = args.recipe.epochs {
         config.recipe.epochs = epochs;
     }

@@ -11,6 +11,7 @@ use super::precision::{Compared, PrecisionResult, name_of};
 use super::retrieval::RetrievalResult;
 use super::scenes::ScenesResult;
 use super::scored::{Points, Scored};
+use crate::context::command_line;
 
 /// Accuracy of guessing one of the seven emotions.
 const CHANCE: f64 = 1.0 / Emotion::COUNT as f64;
@@ -60,18 +61,6 @@ pub fn build(evaluation: &Evaluation) -> EvaluationReport {
         .flatten()
         .collect(),
     }
-}
-
-fn command_line() -> String {
-    std::env::args()
-        .skip(1)
-        .fold("trainer".to_owned(), |line, argument| {
-            if argument.contains(char::is_whitespace) {
-                format!("{line} '{argument}'")
-            } else {
-                format!("{line} {argument}")
-            }
-        })
 }
 
 fn part(id: &str, title: &str, introduction: String, measures: Vec<Measure>) -> EvaluationPart {
