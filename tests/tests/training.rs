@@ -8,7 +8,8 @@ use emotionclip::checkpoint;
 use integration_tests::cli::{Sandbox, program};
 use serde_json::Value;
 
-/// A model and a run of seconds, with dropout so that a wrong random state would show.
+/// A model and a run of seconds, with dropout so that a wrong random state would show, and a stem whose
+/// running statistics must come through as well.
 const CONFIG: &str = r#"
 seed = 5
 validate_every_steps = 8
@@ -69,6 +70,9 @@ patch_size = 8
 width = 16
 layers = 1
 heads = 2
+[model.vision.stem.convolution]
+layers = [[8, 2], [12, 2]]
+norm = "batch"
 [model.text]
 context_length = 24
 vocab_size = 814

@@ -57,7 +57,28 @@ pub enum PatchStem {
         /// `[output channels, stride]` of each convolution; the product of the strides must divide
         /// the patch size.
         layers: Vec<[usize; 2]>,
+        /// What stands between each convolution and its ReLU.
+        #[serde(default, skip_serializing_if = "StemNorm::is_none")]
+        norm: StemNorm,
     },
+}
+
+/// Normalisation in the convolutional stem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StemNorm {
+    /// None.
+    #[default]
+    None,
+    /// Batch normalisation: for training from scratch.
+    /// [`Pretrained::folded`](crate::Pretrained::folded) makes it part of the convolutions.
+    Batch,
+}
+
+impl StemNorm {
+    const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
 }
 
 /// How the frame encoder's attention and positions start when it is trained from scratch.
@@ -344,6 +365,7 @@ impl EmotionClipConfig {
                 mlp_ratio: 3,
                 stem: PatchStem::Convolution {
                     layers: vec![[24, 2], [48, 2], [96, 2]],
+                    norm: StemNorm::None,
                 },
                 subject: SubjectEncoding::Sap,
                 sap_weight: SapWeight::Coverage,
@@ -437,7 +459,7 @@ impl EmotionClipConfig {
             );
             return error("vision.subject", problem);
         }
-        if let PatchStem::Convolution { layers } = &self.vision.stem {
+        if let PatchStem::Convolution { layers, .. } = &self.vision.stem {
             if layers.is_empty() || layers.iter().flatten().any(|number| *number == 0) {
                 return error(
                     "vision.stem",

@@ -89,6 +89,7 @@ pub mod preprocess;
 pub mod pretrained;
 pub mod probe;
 pub mod roberta;
+pub mod stem;
 pub mod streaming;
 pub mod temporal;
 pub mod text;

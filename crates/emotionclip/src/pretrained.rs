@@ -15,8 +15,9 @@ use crate::clip::Clip;
 use crate::config::{ConfigError, EmotionClipConfig};
 use crate::model::{EmotionClip, l2_normalize};
 use crate::model_file::{self, FileConfig, ModelFile};
-use crate::parameters::to_state_dict;
+use crate::parameters::{Completeness, load_state_dict, to_state_dict};
 use crate::preprocess::{Crops, Preprocess, PreprocessError};
+use crate::stem;
 use crate::tokenizer::{ClipTokenizer, TokenizerConfig, TokenizerError, Truncation};
 
 /// Metadata key of the model's configuration, JSON of [`EmotionClipConfig`].
@@ -120,6 +121,26 @@ impl Pretrained {
             tokenizer,
             preprocess,
             card: None,
+        })
+    }
+
+    /// The same model for use alone: a normalisation that the stem was trained with becomes part of
+    /// its convolutions ([`StemNorm::Batch`](crate::config::StemNorm::Batch)).
+    ///
+    /// # Errors
+    ///
+    /// If the device fails to give a tensor back.
+    pub fn folded(self) -> Result<Self, PretrainedError> {
+        let config = self.model.config();
+        if !stem::is_normalised(config) {
+            return Ok(self);
+        }
+        let mut tensors = to_state_dict(&self.model)?;
+        let config = stem::fold(config, &mut tensors)?;
+        let model = config.init(&self.device())?;
+        Ok(Self {
+            model: load_state_dict(model, &tensors, Completeness::Whole)?,
+            ..self
         })
     }
 

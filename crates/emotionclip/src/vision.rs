@@ -2,26 +2,17 @@
 
 use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
-use crate::config::{Activation, PatchStem, SapWeight, SubjectEncoding, VisionConfig, VisionInit};
+use crate::config::{Activation, SapWeight, SubjectEncoding, VisionConfig, VisionInit};
 use crate::nn::{
     Init, ParameterInit, ResidualAttentionBlock, SubjectAttentionGate, SubjectStream, normalise,
     patch_coverage, patch_embedding,
 };
+use crate::stem::{self, StemConvolution, StemStatistics};
 
 /// Masked scores; its exponential is exactly 0 in f32 beside any score a network can produce.
 const MASKED: f64 = -1e9;
-
-/// One 3×3 convolution in front of the patch embedding.
-#[derive(Module, Debug)]
-pub struct StemConvolution {
-    weight: Param<Tensor<4>>,
-    bias: Param<Tensor<1>>,
-    stride: usize,
-}
 
 /// The blocks of a transformer, under the key that the release gives them.
 #[derive(Module, Debug)]
@@ -68,7 +59,7 @@ impl VisionConfig {
     ) -> VisionTransformer {
         let width = self.width;
         let deviation = (width as f64).powf(-0.5);
-        let (stem, channels, kernel) = self.init_stem(init);
+        let (stem, channels, kernel) = stem::init(&self.stem, self.patch_size, init);
         let fan_in = channels * kernel * kernel;
         let conv_bound = 1.0 / (fan_in as f64).sqrt();
         let (class_token, positions) = match self.init {
@@ -112,32 +103,6 @@ impl VisionConfig {
             config: self.clone(),
         }
     }
-
-    /// The stem's convolutions, the channels it ends with, and the patch size that is left.
-    fn init_stem(&self, init: &mut ParameterInit) -> (Vec<StemConvolution>, usize, usize) {
-        let PatchStem::Convolution { layers } = &self.stem else {
-            return (Vec::new(), 3, self.patch_size);
-        };
-        let mut input = 3;
-        let mut kernel = self.patch_size;
-        let stem = layers
-            .iter()
-            .map(|&[output, stride]| {
-                // He et al. (2015): ReLU halves the variance, hence the 2.
-                let deviation = (2.0 / (9 * input) as f64).sqrt();
-                let weight = init.parameter([output, input, 3, 3], Init::Normal(deviation));
-                let bias = init.parameter([output], Init::Constant(0.0));
-                input = output;
-                kernel /= stride;
-                StemConvolution {
-                    weight,
-                    bias,
-                    stride,
-                }
-            })
-            .collect();
-        (stem, input, kernel)
-    }
 }
 
 impl VisionTransformer {
@@ -152,13 +117,33 @@ impl VisionTransformer {
     ///
     /// If the shapes disagree with the configuration; callers check what users supply.
     pub fn forward(&self, frames: Tensor<4>, masks: Tensor<3>) -> Tensor<2> {
-        self.encode(frames, self.coverage(masks), None)
+        self.encode(frames, self.coverage(masks), None, None)
+    }
+
+    /// As [`forward`](Self::forward), for a training step: a normalised stem goes by the batch, and
+    /// what it saw is for [`follow`](Self::follow).
+    pub fn forward_training(
+        &self,
+        frames: Tensor<4>,
+        masks: Tensor<3>,
+    ) -> (Tensor<2>, StemStatistics) {
+        let mut seen = StemStatistics::default();
+        let features = self.encode(frames, self.coverage(masks), Some(&mut seen), None);
+        (features, seen)
+    }
+
+    /// Moves the stem's running statistics towards those of a batch, which came in `parts` of equal
+    /// size; does nothing without normalisation.
+    #[must_use]
+    pub fn follow(mut self, parts: &[StemStatistics]) -> Self {
+        self.stem = stem::follow(self.stem, parts);
+        self
     }
 
     /// As [`forward`](Self::forward), with the attention probabilities of every layer.
     pub fn forward_with_maps(&self, frames: Tensor<4>, masks: Tensor<3>) -> FrameEncoding {
         let mut maps = Vec::with_capacity(self.config.layers);
-        let features = self.encode(frames, self.coverage(masks), Some(&mut maps));
+        let features = self.encode(frames, self.coverage(masks), None, Some(&mut maps));
         FrameEncoding { features, maps }
     }
 
@@ -182,6 +167,7 @@ impl VisionTransformer {
         &self,
         frames: Tensor<4>,
         coverage: Tensor<2>,
+        seen: Option<&mut StemStatistics>,
         mut maps: Option<&mut Vec<Tensor<4>>>,
     ) -> Tensor<2> {
         let [count, _, _, _] = frames.dims();
@@ -190,7 +176,7 @@ impl VisionTransformer {
             let outside = outside(coverage.clone());
             (saam_mask(outside.clone()), outside)
         });
-        let mut tokens = normalise(&self.ln_pre, self.embed(frames, coverage));
+        let mut tokens = normalise(&self.ln_pre, self.embed(frames, coverage, seen));
         for (layer, block) in self.transformer.resblocks.iter().enumerate() {
             let subject = self.saam.get(layer).zip(saam.clone());
             let subject = subject.map(|(gate, (mask, outside))| SubjectStream {
@@ -205,10 +191,15 @@ impl VisionTransformer {
     }
 
     /// The input tokens `[N, tokens, W]` before `ln_pre`.
-    fn embed(&self, frames: Tensor<4>, coverage: Tensor<2>) -> Tensor<3> {
+    fn embed(
+        &self,
+        frames: Tensor<4>,
+        coverage: Tensor<2>,
+        seen: Option<&mut StemStatistics>,
+    ) -> Tensor<3> {
         let [count, _, _, _] = frames.dims();
         let width = self.config.width;
-        let patches = self.patch_embedding(frames);
+        let patches = self.patch_embedding(frames, seen);
         let class_token = self
             .class_embedding
             .val()
@@ -240,14 +231,8 @@ impl VisionTransformer {
     }
 
     /// Patch embeddings `[N, m, W]`; a convolution whose stride is its kernel is one matrix product.
-    fn patch_embedding(&self, frames: Tensor<4>) -> Tensor<3> {
-        let mut input = frames;
-        for convolution in &self.stem {
-            let options = ConvOptions::new([convolution.stride; 2], [1, 1], [1, 1], 1);
-            let weight = convolution.weight.val();
-            let output = conv2d(input, weight, Some(convolution.bias.val()), options);
-            input = activation::relu(output);
-        }
+    fn patch_embedding(&self, frames: Tensor<4>, seen: Option<&mut StemStatistics>) -> Tensor<3> {
+        let input = stem::forward(&self.stem, frames, seen);
         if let Some(patches) = patch_embedding(&input, self.conv1.val()) {
             return patches;
         }

@@ -38,7 +38,7 @@ Examples:
 safetensors: one model file, under the release's keys. hugging-face: a folder that transformers'
 CLIPModel loads, without the temporal encoder. web: a folder of shards with manifest (model.json),
 configuration and tokenizer. What was written is read again and compared with the model: the least
-cosine between embeddings of drawn clips and of texts. A card (what the model was trained on, what to beware
+cosine between embeddings of drawn clips and of texts. A normalised stem is made part of its convolutions. A card (what the model was trained on, what to beware
 of, its labels, whether it is to be shown faces close up) goes along in the first and the last.";
 
 /// Options of `export`.
@@ -123,6 +123,7 @@ pub fn run(args: &ExportArgs, context: &Context) -> anyhow::Result<()> {
     }
     let device = context.open_device()?.device;
     let mut model = args.model.load(&device, context)?;
+    model.pretrained = model.pretrained.folded()?;
     if let Some(path) = &args.card {
         let card = serde_json::from_slice(&read_file(path)?).or_bad_input(path.display())?;
         model.pretrained.card = Some(card);

@@ -7,11 +7,12 @@ use emotionclip::model::l2_normalize;
 use emotionclip::optim::{AdamW, GroupRates, ParameterGradients, ParameterGroup};
 use emotionclip::parameters::to_state_dict;
 use emotionclip::pretrained::token_tensor;
+use emotionclip::stem::StemStatistics;
 use emotionclip::text::TextTransformer;
 use emotionclip::vision::VisionTransformer;
 
 use super::batch::Batch;
-use super::config::{RunConfig, Stage, StageInput};
+use super::config::{RunConfig, Stage, StageInput, TowerMode};
 
 /// Threads that encode frames side by side. A constant, not the number of cores: gradients are
 /// summed in the order of the branches, so a run gives the same numbers on any machine. Burn's CPU
@@ -36,23 +37,36 @@ enum Encoder {
 struct Branch {
     encoder: Encoder,
     features: Tensor<2>,
+    /// Of frames: what a normalised stem saw.
+    seen: Option<StemStatistics>,
 }
 
 impl Branch {
-    fn encode(job: &Job<'_>, model: &EmotionClip, size: usize, device: &Device) -> Self {
+    fn encode(
+        job: &Job<'_>,
+        model: &EmotionClip,
+        frames_learn: bool,
+        size: usize,
+        device: &Device,
+    ) -> Self {
         match job {
             Job::Frames { frames, masks } => {
                 let rows = masks.len() / (size * size);
                 let encoder = model.visual.clone().fork(device);
                 let frames = TensorData::new(frames.to_vec(), [rows, 3, size, size]);
                 let masks = TensorData::new(masks.to_vec(), [rows, size, size]);
-                let features = encoder.forward(
-                    Tensor::from_data(frames, device),
-                    Tensor::from_data(masks, device),
-                );
+                let frames = Tensor::from_data(frames, device);
+                let masks = Tensor::from_data(masks, device);
+                let (features, seen) = if frames_learn {
+                    let (features, seen) = encoder.forward_training(frames, masks);
+                    (features, Some(seen))
+                } else {
+                    (encoder.forward(frames, masks), None)
+                };
                 Self {
                     encoder: Encoder::Frames(Box::new(encoder)),
                     features,
+                    seen,
                 }
             }
             Job::Texts(tokens) => {
@@ -61,6 +75,7 @@ impl Branch {
                 Self {
                     encoder: Encoder::Texts(Box::new(encoder)),
                     features,
+                    seen: None,
                 }
             }
         }
@@ -171,11 +186,16 @@ pub fn train_step(
     let sentiment = TensorData::new(batch.sentiment.clone(), [count, 7]);
     let sentiment = Tensor::from_data(sentiment, device);
     let jobs = jobs(stage, batch);
+    let frames_learn = config.towers.frame != TowerMode::Frozen;
     let mut branches = in_parallel(jobs.iter(), |job| {
-        Branch::encode(job, &model, batch.size, device)
+        Branch::encode(job, &model, frames_learn, batch.size, device)
     });
     // The texts are the last branch, see `jobs`.
     let texts = Joined::new(branches.split_off(jobs.len() - 1));
+    let stem: Vec<StemStatistics> = branches
+        .iter_mut()
+        .filter_map(|branch| branch.seen.take())
+        .collect();
     let seen = Joined::new(branches);
     let video = match stage.input {
         StageInput::Utterances | StageInput::Peak => seen.features.clone(),
@@ -206,9 +226,10 @@ pub fn train_step(
     }) {
         gradients.add(part);
     }
-    let model = optimizer
+    let mut model = optimizer
         .step_with(rates, model, gradients)
         .clamp_logit_scale();
+    model.visual = model.visual.follow(&stem);
     (model, f64::from(value))
 }
 
