@@ -43,7 +43,13 @@ impl CorpusKind {
                 seed: 0,
                 epoch_clips: 18_000,
                 sampling: FaceSampling::default(),
-                augmentation: Augmentation::default(),
+                // A run sees each face a few times only: to vary them much would cost more than it gains.
+                augmentation: Augmentation {
+                    shift: 0.03,
+                    scale: 0.05,
+                    flip: 0.5,
+                    ..Augmentation::NONE
+                },
                 clear_utterances: true,
                 alone_every: 4,
                 part: FacePart::Rest,

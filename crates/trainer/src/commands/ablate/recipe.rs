@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use emotionclip::config::SubjectEncoding;
+use emotionclip::config::{PatchStem, StemNorm, SubjectEncoding};
 use emotionclip::optim::Schedule;
 use emotionclip_data::faces::FacePart;
 use emotionclip_data::synthetic::FigureCount;
@@ -55,9 +55,10 @@ fn stage(
 /// utterances at ln 64 for 120). So the texts learn alone until they fall into groups, in all
 /// variants with the same guidance, for partners are chosen by sentiment there anyway; and they
 /// stay as they are while pictures find the groups. What a variant's β decides is the loss between
-/// pictures and texts, as in the paper. Real utterances take larger batches and more steps.
+/// pictures and texts, as in the paper. Of real faces, the texts stay as they are until the clips:
+/// learning along with faces, they became constants.
 pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
-    use FigureCount::{Mixed, Single};
+    use FigureCount::{Mixed, Placed, Single};
     use StageInput::{Clip, Peak, Utterances};
     let mut config = RunConfig::nano();
     config.corpus = corpus;
@@ -86,12 +87,25 @@ pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
             stage("figures", Peak, Mixed, 32, 1100, (1.0, 0.1)),
             stage("clips", Clip, Mixed, 32, 60, (0.5, 0.1)),
         ],
-        CorpusKind::Faces => vec![
-            words(128, 600, 4.0),
-            alone("one face", 1000),
-            stage("faces", Peak, Mixed, 32, 1000, (1.0, 0.1)),
-            stage("clips", Clip, Mixed, 32, 60, (0.5, 0.1)),
-        ],
+        CorpusKind::Faces => {
+            // Real faces are learned slowly: the stem takes larger steps with normalisation, and sees
+            // whole faces in its last convolutions.
+            config.model.vision.stem = PatchStem::Convolution {
+                layers: vec![[24, 2], [48, 2], [96, 2], [96, 1], [96, 1]],
+                norm: StemNorm::Batch,
+            };
+            let faces = |name, figures, steps, course| Stage {
+                freeze_text: true,
+                ..stage(name, Peak, figures, 64, steps, course)
+            };
+            vec![
+                words(64, 500, 4.0),
+                faces("one face", Single, 600, (1.0, 0.5)),
+                faces("one face, anywhere", Placed, 500, (1.0, 0.5)),
+                faces("faces", Mixed, 900, (1.0, 0.05)),
+                stage("clips", Clip, Mixed, 32, 40, (0.2, 0.1)),
+            ]
+        }
     };
     config
 }
