@@ -21,7 +21,7 @@
 @compute @workgroup_size({{THREADS}}, 1, 1)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
+    //# include shared/thread_inputs.wgsl
 ) {
     //# include shared/place.wgsl
     let key = row;

@@ -10,8 +10,9 @@
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
+    //# include shared/thread_inputs.wgsl
 ) {
+    //# include shared/thread.wgsl
     let side = info[1];
     let extent = info[2];
     let grid = info[3];

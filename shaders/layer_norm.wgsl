@@ -22,8 +22,9 @@ fn horizontal(value: {{TYPE}}) -> f32 {
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
+    //# include shared/thread_inputs.wgsl
 ) {
+    //# include shared/thread.wgsl
     let length = info[1];
     let lane = thread % LANES;
     let local = thread / LANES;

@@ -8,7 +8,7 @@ const TILE: u32 = {{TILE}}u;
 //# include shared/lanes.wgsl
 //# include shared/mask.wgsl
 
-//# if MIX
+//# if GATED
 // A = sigma(a), how much of a weight goes through the subject's stream.
 fn opening(head: u32, row: u32, key: u32, tokens: u32) -> f32 {
     return 1.0 / (1.0 + exp(-gate[(head * tokens + row) * tokens + key]));

@@ -1,5 +1,6 @@
 // How threads share rows: LANES threads work on one row, ROWS rows form a workgroup, and VALUES
-// sums per row go through workgroup memory. With one lane a row there is no memory and no barrier.
+// sums per row go through workgroup memory, or from register to register where SUBGROUPS hold whole
+// rows. With one lane a row there is no memory and no barrier.
 const ROWS: u32 = {{ROWS}}u;
 const LANES: u32 = {{LANES}}u;
 const VALUES: u32 = {{VALUES}}u;

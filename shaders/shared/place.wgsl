@@ -1,3 +1,4 @@
+    //# include shared/thread.wgsl
     // Which row this thread shares and where the vectors of its head lie; `own` is a row that is there.
     let tokens = info[1];
     let heads = info[2];
@@ -5,7 +6,11 @@
     let batch = group.z;
     let lane = thread % LANES;
     let local = thread / LANES;
+    //# if AT_ONCE
+    let row = block + local;
+    //# else
     let row = group.x * ROWS + local;
+    //# end
     let own = min(row, tokens - 1u);
     let part = heads * VECTORS;
     let queries = batch * tokens * 3u * part + head * VECTORS;

@@ -59,6 +59,29 @@ impl FromStr for Choice {
     }
 }
 
+/// Threads of a device's subgroups: a driver may choose any size between these, by shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SubgroupSizes {
+    /// The smallest size.
+    pub least: u32,
+    /// The largest size.
+    pub most: u32,
+}
+
+impl SubgroupSizes {
+    /// Of a device that compiles WGSL, if it has subgroups: those of drivers on the processor too,
+    /// which [`Kernels::of`] leaves alone.
+    pub fn of(device: &Device) -> Option<Self> {
+        #[cfg(feature = "wgpu")]
+        return crate::backend::Adapter::of(device)?.subgroups();
+        #[cfg(not(feature = "wgpu"))]
+        {
+            let _ = device;
+            None
+        }
+    }
+}
+
 /// The kernels of a device: tile set and variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kernels {
@@ -67,6 +90,13 @@ pub struct Kernels {
     /// Whether f16 weights are read as such (WGSL's `f16`) and not unpacked from words. Set where
     /// the adapter has `shader-f16`, unless `EMOTIONCLIP_KERNELS_HALF=unpack`.
     pub native_half: bool,
+    /// Sizes of the subgroups that the tile set `gpu` takes its sums by, where there are any. Set
+    /// where a native adapter offers them, unless `EMOTIONCLIP_KERNELS_SUBGROUPS=off`; for drivers on
+    /// the processor only with `on`.
+    pub subgroups: Option<SubgroupSizes>,
+    /// Whether SAAM takes two dispatches even where its first product fits the workgroup memory. By
+    /// `EMOTIONCLIP_KERNELS_SUBJECT=split`.
+    pub split_subject: bool,
     /// Fills every output with NaN before its kernel runs, so that an element left out is seen. For
     /// tests.
     pub poison: bool,
@@ -102,10 +132,19 @@ impl Kernels {
             Choice::Forced(tiles) => Some(tiles),
         };
         let adapter = crate::backend::Adapter::of(device)?;
-        let unpack = std::env::var("EMOTIONCLIP_KERNELS_HALF").is_ok_and(|value| value == "unpack");
+        let is_set = |name, word| std::env::var(name).is_ok_and(|value| value == word);
+        let subgroups = if is_set("EMOTIONCLIP_KERNELS_SUBGROUPS", "off") {
+            None
+        } else if is_set("EMOTIONCLIP_KERNELS_SUBGROUPS", "on") {
+            adapter.subgroups()
+        } else {
+            adapter.fast_subgroups()
+        };
         Some(Self {
             tiles: tiles.unwrap_or_else(|| adapter.tile_set()),
-            native_half: adapter.has_half && !unpack,
+            native_half: adapter.has_half && !is_set("EMOTIONCLIP_KERNELS_HALF", "unpack"),
+            subgroups,
+            split_subject: is_set("EMOTIONCLIP_KERNELS_SUBJECT", "split"),
             poison: false,
         })
     }

@@ -39,6 +39,6 @@ mod shader;
 mod template;
 
 pub use attention::{AttentionMask, masked_attention};
-pub use choice::{Choice, Kernels, TileSet, UnknownChoice};
+pub use choice::{Choice, Kernels, SubgroupSizes, TileSet, UnknownChoice};
 pub use half_weights::{HalfWeights, HalfWeightsError};
 pub use layers::{Activation, layer_norm, linear, linear_half, patch_coverage, patch_embedding};

@@ -2,6 +2,12 @@
 //!
 //! Nothing here touches a device, so every permutation can be validated without one.
 
+mod attention;
+mod lanes;
+
+pub(crate) use attention::{AttentionPlan, MaskKind, SubjectPlan, Walk};
+use lanes::Lanes;
+
 use crate::choice::{Kernels, TileSet};
 use crate::layers::Activation;
 use crate::shader::Shader;
@@ -11,156 +17,12 @@ const WORKGROUP_MEMORY: usize = 16 * 1024;
 /// Threads of a workgroup that every WebGPU device has.
 const WORKGROUP_THREADS: usize = 256;
 
-/// How the weights of a softmax are masked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum MaskKind {
-    None,
-    KeyBias,
-    Causal,
-    Subject,
-}
-
-/// One attention operation: head width, mask, and whether the weights are split by a gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct AttentionPlan {
-    pub kernels: Kernels,
-    pub heads: usize,
-    pub head_width: usize,
-    pub mask: MaskKind,
-    pub mix: bool,
-}
-
-/// The three kernels that walk over tiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Walk {
-    Forward,
-    GradQuery,
-    GradKey,
-}
-
 /// A shader with the threads of its workgroup and the rows that a workgroup covers.
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
     pub shader: Shader,
     pub threads: usize,
     pub rows: usize,
-}
-
-/// How many threads work on a row, and how many rows make a workgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lanes {
-    rows: usize,
-    lanes: usize,
-    values: usize,
-}
-
-impl Lanes {
-    fn memory(self) -> usize {
-        if self.lanes == 1 {
-            return 0;
-        }
-        4 * self.rows * self.values * (self.lanes + 1)
-    }
-
-    fn describe(self, shader: Shader) -> Planned {
-        let threads = self.rows * self.lanes;
-        Planned {
-            shader: shader
-                .with("ROWS", self.rows)
-                .with("LANES", self.lanes)
-                .with("VALUES", self.values)
-                .with("PARTIALS", threads * self.values)
-                .with("TOTALS", self.rows * self.values)
-                .with("THREADS", threads)
-                .flag("MANY_LANES", self.lanes > 1),
-            threads,
-            rows: self.rows,
-        }
-    }
-}
-
-impl AttentionPlan {
-    fn vectors(&self) -> usize {
-        self.head_width / 4
-    }
-
-    fn described(&self, file: &'static str) -> Shader {
-        Shader::new(file)
-            .with("VECTORS", self.vectors())
-            .with("SCALE", float(1.0 / (self.head_width as f64).sqrt()))
-            .flag("KEY_BIAS", self.mask == MaskKind::KeyBias)
-            .flag("CAUSAL", self.mask == MaskKind::Causal)
-            .flag("SUBJECT", self.mask == MaskKind::Subject)
-            .flag("UNMASKED", self.mask == MaskKind::None)
-            .flag("BIASED", self.needs_bias())
-            .flag("MIX", self.mix)
-    }
-
-    /// Whether the mask reads numbers of the batch.
-    pub(crate) fn needs_bias(&self) -> bool {
-        matches!(self.mask, MaskKind::KeyBias | MaskKind::Subject)
-    }
-
-    /// The kernel of one walk. `SLICE` vectors of a head lie in a thread's registers; the more a
-    /// thread owns, the fewer barriers, and the fewer threads there are to hide latency.
-    pub(crate) fn walk(&self, walk: Walk) -> Planned {
-        let (file, kinds) = match walk {
-            Walk::Forward => ("attention.wgsl", 1),
-            Walk::GradQuery => ("attention_grad_query.wgsl", 2 + usize::from(self.mix)),
-            Walk::GradKey => ("attention_grad_key.wgsl", 2 + usize::from(self.mix)),
-        };
-        let (widest_slice, threads, mut tile) = match self.kernels.tiles {
-            TileSet::Software => (16, 8, 4),
-            TileSet::Gpu => (4, 64, 8),
-            TileSet::Plain => (8, 32, 4),
-        };
-        if kinds > 1 {
-            tile /= 2;
-        }
-        let vectors = self.vectors();
-        let lanes = vectors.div_ceil(widest_slice).min(WORKGROUP_THREADS);
-        let slice = vectors.div_ceil(lanes);
-        let lanes_of = |tile: usize| Lanes {
-            rows: (threads / lanes).max(1),
-            lanes,
-            values: tile * kinds,
-        };
-        while lanes_of(tile).memory() > WORKGROUP_MEMORY && tile > 1 {
-            tile /= 2;
-        }
-        let shader = self.described(file).with("SLICE", slice).with("TILE", tile);
-        lanes_of(tile).describe(shader)
-    }
-
-    /// The kernel that gathers what the backward pass needs of each query row.
-    pub(crate) fn rows(&self) -> Planned {
-        let threads = self.row_threads();
-        Planned {
-            shader: Shader::new("attention_rows.wgsl")
-                .with("VECTORS", self.vectors())
-                .with("THREADS", threads),
-            threads,
-            rows: threads,
-        }
-    }
-
-    /// The kernel of the gate's gradient.
-    pub(crate) fn grad_gate(&self) -> Planned {
-        let threads = self.row_threads();
-        let shader = self.described("attention_grad_gate.wgsl");
-        Planned {
-            shader: shader.with("THREADS", threads),
-            threads,
-            rows: threads,
-        }
-    }
-
-    fn row_threads(&self) -> usize {
-        match self.kernels.tiles {
-            TileSet::Software => 8,
-            TileSet::Gpu | TileSet::Plain => 64,
-        }
-    }
 }
 
 /// How a linear layer's weights are stored.
@@ -386,34 +248,29 @@ pub(crate) fn layer_norm(kernels: Kernels, width: usize, epsilon: f64) -> Planne
         .with("WIDTH", if vectors { 4 } else { 1 })
         .with("EPSILON", float(epsilon))
         .flag("VECTORS", vectors);
-    let (rows, lanes) = match kernels.tiles {
+    let (threads, lanes) = match kernels.tiles {
         TileSet::Software => (8, 1),
-        TileSet::Gpu => (1, 64),
+        TileSet::Gpu => (64, subgroup_lanes(kernels, 64)),
         TileSet::Plain => (32, 1),
     };
-    let values = 1;
-    Lanes {
-        rows,
-        lanes,
-        values,
-    }
-    .describe(shader)
+    Lanes::new(kernels, threads, lanes, 1).describe(shader)
 }
 
 /// Coverage of patches by a mask.
 pub(crate) fn coverage(kernels: Kernels) -> Planned {
-    let (rows, lanes) = match kernels.tiles {
+    let (threads, lanes) = match kernels.tiles {
         TileSet::Software => (8, 1),
-        TileSet::Gpu => (2, 32),
+        TileSet::Gpu => (64, subgroup_lanes(kernels, 32)),
         TileSet::Plain => (32, 1),
     };
-    let values = 1;
-    Lanes {
-        rows,
-        lanes,
-        values,
-    }
-    .describe(Shader::new("coverage.wgsl"))
+    Lanes::new(kernels, threads, lanes, 1).describe(Shader::new("coverage.wgsl"))
+}
+
+/// Lanes of a long row: as many as a subgroup holds, where there are subgroups.
+fn subgroup_lanes(kernels: Kernels, most: usize) -> usize {
+    kernels
+        .subgroups
+        .map_or(most, |sizes| most.min(sizes.least as usize))
 }
 
 /// A number as WGSL reads it back exactly.

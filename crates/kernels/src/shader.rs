@@ -28,17 +28,21 @@ files![
     "attention_grad_key.wgsl",
     "attention_grad_query.wgsl",
     "attention_rows.wgsl",
+    "attention_subject.wgsl",
     "coverage.wgsl",
     "layer_norm.wgsl",
     "linear_registers.wgsl",
     "linear_tiled.wgsl",
     "shared/activation.wgsl",
     "shared/attention.wgsl",
+    "shared/attention_walk.wgsl",
     "shared/lanes.wgsl",
     "shared/linear.wgsl",
     "shared/mask.wgsl",
     "shared/place.wgsl",
     "shared/sum_lanes.wgsl",
+    "shared/thread.wgsl",
+    "shared/thread_inputs.wgsl",
 ];
 
 impl Shader {

@@ -5,7 +5,7 @@
 //!
 //! | line | effect |
 //! |---|---|
-//! | `//# include shared/name.wgsl` | the file's lines |
+//! | `//# include shared/name.wgsl FLAG …` | the file's lines, in which these flags hold too |
 //! | `//# if FLAG`, `//# if !FLAG`, `//# else`, `//# end` | lines that depend on a flag |
 //! | `//# repeat i COUNT`, `//# end` | lines once for each `i` below a number or a value |
 //! | `//# binding name type` | a storage buffer at the next binding |
@@ -50,6 +50,7 @@ pub(crate) fn expand(
     let mut expansion = Expansion {
         values,
         open,
+        raised: Vec::new(),
         loops: Vec::new(),
         bindings: 0,
         output: String::with_capacity(2 * text.len()),
@@ -61,6 +62,8 @@ pub(crate) fn expand(
 struct Expansion<'a> {
     values: &'a Values,
     open: &'a dyn Fn(&str) -> Option<&'static str>,
+    /// Flags that hold in the included files that are being expanded.
+    raised: Vec<&'a str>,
     loops: Vec<(&'a str, usize)>,
     bindings: usize,
     output: String,
@@ -108,10 +111,13 @@ impl<'a> Expansion<'a> {
                     self.block(&words, body, rest)?;
                     at += end + 1;
                 }
-                ["include", file] => {
+                ["include", file, flags @ ..] => {
                     let text =
                         (self.open)(file).ok_or_else(|| TemplateError::File((*file).to_owned()))?;
+                    let outside = self.raised.len();
+                    self.raised.extend(flags);
                     self.lines(&text.lines().collect::<Vec<_>>())?;
+                    self.raised.truncate(outside);
                 }
                 ["binding", name, kind @ ..] => {
                     let kind = self.substitute(&kind.join(" "))?;
@@ -133,9 +139,11 @@ impl<'a> Expansion<'a> {
     ) -> Result<(), TemplateError> {
         match *words {
             ["if", flag] => {
+                let is_set =
+                    |flag: &str| self.values.contains_key(flag) || self.raised.contains(&flag);
                 let holds = match flag.strip_prefix('!') {
-                    Some(flag) => !self.values.contains_key(flag),
-                    None => self.values.contains_key(flag),
+                    Some(flag) => !is_set(flag),
+                    None => is_set(flag),
                 };
                 self.lines(if holds { body } else { otherwise })
             }
@@ -209,6 +217,7 @@ mod tests {
         let open = |name: &str| match name {
             "main" => Some(text),
             "part" => Some("part {{N}}"),
+            "choice" => Some("//# if A\na\n//# else\nno a\n//# end"),
             _ => None,
         };
         expand("main", &values, &open)
@@ -220,6 +229,12 @@ mod tests {
         assert_eq!(expanded(text, &[]).unwrap(), "no a\n");
         assert_eq!(expanded(text, &[("A", "")]).unwrap(), "a\nnot b\n");
         assert_eq!(expanded(text, &[("A", ""), ("B", "")]).unwrap(), "a\nb\n");
+    }
+
+    #[test]
+    fn an_include_raises_flags_for_its_own_lines() {
+        let text = "//# include choice\n//# include choice B A\n//# include choice";
+        assert_eq!(expanded(text, &[]).unwrap(), "no a\na\nno a\n");
     }
 
     #[test]

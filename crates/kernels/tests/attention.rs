@@ -11,7 +11,7 @@ mod common;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{
     ROUNDING, TILES, adapter, assert_aligned, assert_close, host, kernels, largest, numbers, on,
-    random, weighted,
+    random, subgroup_kernels, weighted,
 };
 use emotionclip_kernels::{AttentionMask, Kernels, TileSet, reference};
 
@@ -106,7 +106,7 @@ impl Case {
 }
 
 fn check(kernels: &Kernels, case: Case, mask: Mask, patches: Option<f32>, device: &Device) {
-    let what = format!("{:?} {case:?} {mask:?} {patches:?}", kernels.tiles);
+    let what = format!("{kernels:?} {case:?} {mask:?} {patches:?}");
     let wanted = reference::masked_attention(
         case.qkv(),
         case.heads,
@@ -148,7 +148,7 @@ fn gradients(
 }
 
 fn check_gradients(kernels: &Kernels, case: Case, mask: Mask, device: &Device) {
-    let what = format!("gradient, {:?} {case:?} {mask:?}", kernels.tiles);
+    let what = format!("gradient, {kernels:?} {case:?} {mask:?}");
     let attend = |qkv, mask| reference::masked_attention(qkv, case.heads, mask);
     let (wanted, wanted_gate) = gradients(attend, case, mask, &Device::flex());
     let attend = |qkv, mask| kernels.masked_attention(qkv, case.heads, mask);
@@ -201,34 +201,41 @@ mod needs_wgsl {
         (Case::new(33, 1, 1, 2048), Mask::None),
     ];
 
-    fn outputs_agree(tiles: TileSet) {
-        let device = adapter();
-        let kernels = kernels(&device, tiles);
+    fn outputs_agree(kernels: &Kernels, device: &Device) {
         for case in SWEEP {
             for mask in MASKS {
                 if mask != Mask::Subject || case.tokens > 2 {
-                    check(&kernels, case, mask, None, &device);
+                    check(kernels, case, mask, None, device);
                 }
             }
         }
         for (case, mask) in WIDTHS {
-            check(&kernels, case, mask, None, &device);
+            check(kernels, case, mask, None, device);
         }
     }
 
     #[test]
     fn outputs_agree_over_shapes_and_masks_with_software_tiles() {
-        outputs_agree(TileSet::Software);
+        let device = adapter();
+        outputs_agree(&kernels(&device, TileSet::Software), &device);
     }
 
     #[test]
     fn outputs_agree_over_shapes_and_masks_with_gpu_tiles() {
-        outputs_agree(TileSet::Gpu);
+        let device = adapter();
+        outputs_agree(&kernels(&device, TileSet::Gpu), &device);
+    }
+
+    #[test]
+    fn outputs_agree_over_shapes_and_masks_with_subgroups() {
+        let device = adapter();
+        outputs_agree(&subgroup_kernels(&device), &device);
     }
 
     #[test]
     fn outputs_agree_over_shapes_and_masks_with_plain_tiles() {
-        outputs_agree(TileSet::Plain);
+        let device = adapter();
+        outputs_agree(&kernels(&device, TileSet::Plain), &device);
     }
 
     #[test]
@@ -240,6 +247,21 @@ mod needs_wgsl {
                 for case in [Case::new(3, 1, 1, 8), Case::new(51, 2, 2, 64)] {
                     check(&kernels, case, Mask::Subject, Some(outside), &device);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_subject_in_two_dispatches_agrees_with_its_gradients() {
+        let device = adapter();
+        for tiles in TILES {
+            let kernels = Kernels {
+                split_subject: true,
+                ..kernels(&device, tiles)
+            };
+            for case in [Case::new(7, 5, 9, 8), Case::new(51, 3, 2, 64)] {
+                check(&kernels, case, Mask::Subject, None, &device);
+                check_gradients(&kernels, case, Mask::Subject, &device);
             }
         }
     }
@@ -292,9 +314,7 @@ mod needs_wgsl {
         }
     }
 
-    fn gradients_agree(tiles: TileSet) {
-        let device = adapter();
-        let kernels = kernels(&device, tiles);
+    fn gradients_agree(kernels: &Kernels, device: &Device) {
         let cases = [
             Case::new(1, 1, 2, 64),
             Case::new(2, 2, 1, 64),
@@ -305,28 +325,37 @@ mod needs_wgsl {
         for case in cases {
             for mask in MASKS {
                 if mask != Mask::Subject || case.tokens > 2 {
-                    check_gradients(&kernels, case, mask, &device);
+                    check_gradients(kernels, case, mask, device);
                 }
             }
         }
         for (case, mask) in &WIDTHS[..3] {
-            check_gradients(&kernels, *case, *mask, &device);
+            check_gradients(kernels, *case, *mask, device);
         }
     }
 
     #[test]
     fn gradients_agree_over_shapes_and_masks_with_software_tiles() {
-        gradients_agree(TileSet::Software);
+        let device = adapter();
+        gradients_agree(&kernels(&device, TileSet::Software), &device);
     }
 
     #[test]
     fn gradients_agree_over_shapes_and_masks_with_gpu_tiles() {
-        gradients_agree(TileSet::Gpu);
+        let device = adapter();
+        gradients_agree(&kernels(&device, TileSet::Gpu), &device);
+    }
+
+    #[test]
+    fn gradients_agree_over_shapes_and_masks_with_subgroups() {
+        let device = adapter();
+        gradients_agree(&subgroup_kernels(&device), &device);
     }
 
     #[test]
     fn gradients_agree_over_shapes_and_masks_with_plain_tiles() {
-        gradients_agree(TileSet::Plain);
+        let device = adapter();
+        gradients_agree(&kernels(&device, TileSet::Plain), &device);
     }
 
     #[test]

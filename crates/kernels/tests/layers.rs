@@ -11,7 +11,7 @@ mod common;
 use burn::tensor::{Device, Tensor};
 use common::{
     ROUNDING, TILES, adapter, assert_aligned, assert_close, host, kernels, largest, numbers,
-    random, weighted,
+    random, subgroup_kernels, weighted,
 };
 use emotionclip_kernels::{Activation, HalfWeights, Kernels, TileSet, reference};
 use half::f16;
@@ -308,10 +308,10 @@ mod needs_wgsl {
     #[test]
     fn layer_norm_agrees_with_its_gradients() {
         let device = adapter();
-        for tiles in TILES {
-            let kernels = kernels(&device, tiles);
+        let sets = TILES.map(|tiles| kernels(&device, tiles));
+        for kernels in sets.into_iter().chain([subgroup_kernels(&device)]) {
             for (rows, width) in [(1, 1), (2, 7), (51, 64), (9, 129), (70, 768)] {
-                let what = format!("{tiles:?} {rows} x {width}");
+                let what = format!("{kernels:?} {rows} x {width}");
                 let run = |device: &Device, by_kernel: bool| {
                     let device = device.clone().autodiff();
                     // A mean of 3 would show a variance taken as a difference of squares.
@@ -351,8 +351,8 @@ mod needs_wgsl {
     #[test]
     fn coverage_agrees_with_its_gradient() {
         let device = adapter();
-        for tiles in TILES {
-            let kernels = kernels(&device, tiles);
+        let sets = TILES.map(|tiles| kernels(&device, tiles));
+        for kernels in sets.into_iter().chain([subgroup_kernels(&device)]) {
             for (count, side, patch) in [(1, 4, 4), (2, 15, 5), (9, 32, 8), (1, 96, 32)] {
                 let run = |device: &Device, by_kernel: bool| {
                     let device = device.clone().autodiff();
@@ -369,7 +369,7 @@ mod needs_wgsl {
                 let (actual, wanted) = (run(&device, true), run(&Device::flex(), false));
                 // A mean of P² numbers below 1: P² roundings at most, on both sides.
                 let tolerance = 2.0 * (patch * patch + 1) as f32 * ROUNDING;
-                let what = format!("{tiles:?} {count} {side} {patch}");
+                let what = format!("{kernels:?} {count} {side} {patch}");
                 assert_close(&what, actual.0, wanted.0, tolerance);
                 assert_close(&what, actual.1, wanted.1, 4.0 * ROUNDING);
             }

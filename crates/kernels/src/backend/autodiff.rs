@@ -17,7 +17,7 @@ use burn::tensor::Shape;
 
 use super::{CoveragePlan, KernelBackend, LayerNormPlan};
 use crate::Activation;
-use crate::plan::{AttentionPlan, LinearPlan, Patches, Weights};
+use crate::plan::{AttentionPlan, LinearPlan, Patches, SubjectPlan, Weights};
 
 /// What attention with one softmax keeps: its inputs, its output, and the rows' statistics.
 #[derive(Clone, Debug)]
@@ -53,51 +53,58 @@ impl<B: KernelBackend> Backward<B, 1> for Attend {
     }
 }
 
-/// What gated attention keeps.
+/// What SAAM's attention keeps: inputs, output, U V, and the statistics of both softmaxes.
 #[derive(Clone, Debug)]
-struct MixState<B: KernelBackend> {
+struct SubjectState<B: KernelBackend> {
     qkv: NodeId,
-    through: NodeId,
     gate: NodeId,
+    outside: FloatTensor<B>,
     mixed: FloatTensor<B>,
+    through: FloatTensor<B>,
+    through_stats: FloatTensor<B>,
     stats: FloatTensor<B>,
-    plan: AttentionPlan,
+    plan: SubjectPlan,
 }
 
 #[derive(Debug)]
-struct Mix;
+struct Subject;
 
-impl<B: KernelBackend> Backward<B, 3> for Mix {
-    type State = MixState<B>;
+impl<B: KernelBackend> Backward<B, 2> for Subject {
+    type State = SubjectState<B>;
 
     fn backward(
         self,
-        ops: Ops<Self::State, 3>,
+        ops: Ops<Self::State, 2>,
         grads: &mut Gradients,
         checkpointer: &mut Checkpointer,
     ) {
         let grad = grads.consume::<B>(&ops.node);
         let state = ops.state;
         let qkv: FloatTensor<B> = checkpointer.retrieve_node_output(state.qkv);
-        let through: FloatTensor<B> = checkpointer.retrieve_node_output(state.through);
         let gate: FloatTensor<B> = checkpointer.retrieve_node_output(state.gate);
         let (grad_qkv, grad_through, grad_gate) = B::mix_backward(
-            qkv,
-            through,
+            qkv.clone(),
+            state.through.clone(),
             gate,
             state.mixed,
             state.stats,
             grad,
-            state.plan,
+            state.plan.mixed(),
         );
-        for (parent, grad) in ops
-            .parents
-            .into_iter()
-            .zip([grad_qkv, grad_through, grad_gate])
-        {
-            if let Some(parent) = parent {
-                grads.register::<B>(parent.id, grad);
-            }
+        let [qkv_parent, gate_parent] = ops.parents;
+        if let Some(parent) = gate_parent {
+            grads.register::<B>(parent.id, grad_gate);
+        }
+        if let Some(parent) = qkv_parent {
+            let grad_masked = B::attend_backward(
+                qkv,
+                state.outside,
+                state.through,
+                state.through_stats,
+                grad_through,
+                state.plan.masked(),
+            );
+            grads.register::<B>(parent.id, B::float_add(grad_qkv, grad_masked));
         }
     }
 }
@@ -397,35 +404,51 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         untracked::<B, C>(B::attend_backward(qkv, bias, mixed, stats, grad, plan))
     }
 
-    fn mix(
+    fn subject(
         qkv: FloatTensor<Self>,
-        through: FloatTensor<Self>,
+        outside: FloatTensor<Self>,
         gate: FloatTensor<Self>,
-        plan: AttentionPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let nodes = [qkv.node(), through.node(), gate.node()];
-        match Mix.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(mut prepared) => {
-                let saved = [&qkv, &through, &gate].map(|tensor| prepared.checkpoint(tensor));
-                let [qkv, through, gate] = [qkv, through, gate].map(inner::<B, C>);
-                let (mixed, stats) = B::mix(qkv, through, gate, plan);
-                let [qkv, through, gate] = saved;
-                let state = MixState {
-                    qkv,
-                    through,
-                    gate,
-                    mixed: mixed.clone(),
-                    stats: stats.clone(),
-                    plan,
-                };
-                (prepared.finish(state, mixed), untracked::<B, C>(stats))
-            }
-            OpsKind::UnTracked(prepared) => {
-                let [qkv, through, gate] = [qkv, through, gate].map(inner::<B, C>);
-                let (mixed, stats) = B::mix(qkv, through, gate, plan);
-                (prepared.finish(mixed), untracked::<B, C>(stats))
-            }
-        }
+        plan: SubjectPlan,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    ) {
+        let nodes = [qkv.node(), gate.node()];
+        let outside = outside.into_primitive();
+        let (mixed, [through, through_stats, stats]) =
+            match Subject.prepare::<C>(nodes).compute_bound().stateful() {
+                OpsKind::Tracked(mut prepared) => {
+                    let [saved_qkv, saved_gate] =
+                        [&qkv, &gate].map(|tensor| prepared.checkpoint(tensor));
+                    let [qkv, gate] = [qkv, gate].map(inner::<B, C>);
+                    let plan = SubjectPlan { save: true, ..plan };
+                    let (mixed, through, through_stats, stats) =
+                        B::subject(qkv, outside.clone(), gate, plan);
+                    let state = SubjectState {
+                        qkv: saved_qkv,
+                        gate: saved_gate,
+                        outside,
+                        mixed: mixed.clone(),
+                        through: through.clone(),
+                        through_stats: through_stats.clone(),
+                        stats: stats.clone(),
+                        plan,
+                    };
+                    let kept = [through, through_stats, stats];
+                    (prepared.finish(state, mixed), kept)
+                }
+                OpsKind::UnTracked(prepared) => {
+                    let [qkv, gate] = [qkv, gate].map(inner::<B, C>);
+                    let (mixed, through, through_stats, stats) =
+                        B::subject(qkv, outside, gate, plan);
+                    (prepared.finish(mixed), [through, through_stats, stats])
+                }
+            };
+        let [through, through_stats, stats] =
+            [through, through_stats, stats].map(untracked::<B, C>);
+        (mixed, through, through_stats, stats)
     }
 
     fn mix_backward(

@@ -7,7 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::launch::{folded, output, run};
 use super::{CoveragePlan, KernelBackend, LayerNormPlan};
-use crate::plan::{self, AttentionPlan, LinearPlan, Planned, Walk, Weights};
+use crate::plan::{self, AttentionPlan, LinearPlan, Planned, SubjectPlan, Walk, Weights};
 
 /// Batch and tokens of a joint projection, with the numbers of every attention launch.
 fn attention_info(qkv: &CubeTensor, plan: &AttentionPlan) -> (usize, usize, [u32; 3]) {
@@ -152,14 +152,43 @@ impl KernelBackend for CubeBackend {
         grad_qkv
     }
 
-    fn mix(
+    fn subject(
         qkv: CubeTensor,
-        through: CubeTensor,
+        outside: CubeTensor,
         gate: CubeTensor,
-        plan: AttentionPlan,
-    ) -> (CubeTensor, CubeTensor) {
-        let [qkv, through, gate] = [qkv, through, gate].map(into_contiguous);
-        forward(&qkv, &[&through, &gate], plan)
+        plan: SubjectPlan,
+    ) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
+        let [qkv, outside, gate] = [qkv, outside, gate].map(into_contiguous);
+        let (batch, tokens, info) = attention_info(&qkv, &plan.masked());
+        let unsaved = || {
+            let stats = || output(&qkv, [1, 1, 1, 1], plan.kernels);
+            (output(&qkv, [1, 1, 1], plan.kernels), stats(), stats())
+        };
+        let Some(planned) = plan.at_once(tokens) else {
+            let (through, through_stats) = forward(&qkv, &[&outside], plan.masked());
+            let (mixed, stats) = forward(&qkv, &[&through, &gate], plan.mixed());
+            if plan.save {
+                return (mixed, through, through_stats, stats);
+            }
+            let (through, through_stats, stats) = unsaved();
+            return (mixed, through, through_stats, stats);
+        };
+        let values = [batch, tokens, plan.heads * plan.head_width];
+        let numbers = [batch, plan.heads, tokens, 2];
+        let mixed = output(&qkv, values, plan.kernels);
+        let (through, through_stats, stats) = if plan.save {
+            let stats = || output(&qkv, numbers, plan.kernels);
+            (output(&qkv, values, plan.kernels), stats(), stats())
+        } else {
+            unsaved()
+        };
+        let mut buffers = vec![&qkv, &outside, &gate, &mixed];
+        if plan.save {
+            buffers.extend([&through, &through_stats, &stats]);
+        }
+        let groups = [1, plan.heads, batch];
+        run(planned.shader, planned.threads, groups, &buffers, &info);
+        (mixed, through, through_stats, stats)
     }
 
     fn mix_backward(

@@ -3,7 +3,7 @@
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Shape};
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::features::TypeUsage;
+use cubecl::features::{Plane, TypeUsage};
 use cubecl::ir::metadata::Info;
 use cubecl::ir::{ElemType, FloatKind, UIntKind};
 use cubecl::prelude::{
@@ -12,7 +12,7 @@ use cubecl::prelude::{
 };
 use cubecl::server::{KernelArguments, MetadataBindingInfo};
 
-use crate::choice::{Kernels, TileSet};
+use crate::choice::{Kernels, SubgroupSizes, TileSet};
 use crate::shader::Shader;
 
 /// How CubeCL names a client whose shaders are WGSL text; Vulkan's SPIR-V and Metal have others.
@@ -37,6 +37,8 @@ pub(crate) struct Adapter {
     workgroup_memory: usize,
     /// Whether WGSL's `f16` may be used.
     pub has_half: bool,
+    has_subgroups: bool,
+    subgroup_sizes: SubgroupSizes,
 }
 
 impl Adapter {
@@ -65,7 +67,27 @@ impl Adapter {
             threads: properties.hardware.max_units_per_cube,
             workgroup_memory: properties.hardware.max_shared_memory_size,
             has_half: half.contains(TypeUsage::Buffer),
+            has_subgroups: properties.features.plane.contains(Plane::Ops),
+            subgroup_sizes: SubgroupSizes {
+                least: properties.hardware.plane_size_min,
+                most: properties.hardware.plane_size_max,
+            },
         })
+    }
+
+    /// Subgroups that sums over lanes gain by: CubeCL speaks of graphics processors' only. Not in a
+    /// page: browsers want `enable subgroups;`, and hide the sizes.
+    pub(crate) fn fast_subgroups(&self) -> Option<SubgroupSizes> {
+        let natively = !cfg!(target_family = "wasm");
+        (natively && self.has_subgroups).then_some(self.subgroup_sizes)
+    }
+
+    /// Those and the subgroups of drivers on the processor, which CubeCL doesn't tell of although its
+    /// devices have every feature of their adapter.
+    pub(crate) fn subgroups(&self) -> Option<SubgroupSizes> {
+        let natively = !cfg!(target_family = "wasm");
+        let there = self.has_subgroups || self.software;
+        (natively && there).then_some(self.subgroup_sizes)
     }
 
     pub(crate) fn tile_set(&self) -> TileSet {
@@ -158,6 +180,8 @@ pub(super) fn run(
         .iter()
         .map(|tensor| tensor.handle.clone().binding())
         .collect();
+    #[cfg(test)]
+    tests::LAUNCHES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let [x, y, z] = groups.map(|count| count as u32);
     first.client.launch(
         Box::new(WgslKernel {
@@ -179,8 +203,57 @@ pub(super) fn folded(groups: usize) -> [usize; 3] {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test should stop right there")]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use burn::tensor::Tensor;
+
     use super::*;
+    use crate::{AttentionMask, Choice};
+
+    /// Dispatches since the start of the process.
+    pub(super) static LAUNCHES: AtomicUsize = AtomicUsize::new(0);
+
+    mod needs_wgsl {
+        use super::*;
+
+        /// All that launches in this crate's unit tests is here: the count belongs to the process.
+        #[test]
+        fn attention_is_one_dispatch_and_a_subject_too_where_it_fits() {
+            let device = Device::wgpu(Default::default());
+            let launches = |tiles, split_subject, tokens: usize, subject: bool| {
+                let kernels = Kernels::with_choice(&device, Choice::Forced(tiles)).unwrap();
+                let kernels = Kernels {
+                    split_subject,
+                    ..kernels
+                };
+                let mask = if subject {
+                    AttentionMask::Subject {
+                        outside: Tensor::ones([1, tokens - 2], &device),
+                        gate: Tensor::zeros([12, tokens, tokens], &device),
+                    }
+                } else {
+                    AttentionMask::None
+                };
+                let qkv = Tensor::ones([1, tokens, 3 * 12 * 64], &device);
+                device.sync().unwrap();
+                let before = LAUNCHES.load(Ordering::Relaxed);
+                let mixed = kernels.masked_attention(qkv, 12, mask).into_data();
+                let mixed = mixed.try_to_vec::<f32>().unwrap();
+                // Whatever the weights, a mean of ones.
+                assert!(mixed.iter().all(|value| (value - 1.0).abs() < 1e-5));
+                LAUNCHES.load(Ordering::Relaxed) - before
+            };
+            for tiles in [TileSet::Software, TileSet::Gpu, TileSet::Plain] {
+                assert_eq!(launches(tiles, false, 51, false), 1, "{tiles:?}");
+                assert_eq!(launches(tiles, false, 51, true), 1, "{tiles:?}");
+                assert_eq!(launches(tiles, true, 51, true), 2, "{tiles:?}");
+            }
+            // 77 tokens of 64 don't fit.
+            assert_eq!(launches(TileSet::Plain, false, 77, true), 2);
+        }
+    }
 
     #[test]
     fn folding_loses_no_workgroup_and_fits_an_axis() {

@@ -20,7 +20,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
 use burn::tensor::Tensor;
 
-use crate::plan::{AttentionPlan, LinearPlan, MaskKind, Patches, Weights};
+use crate::plan::{AttentionPlan, LinearPlan, MaskKind, Patches, SubjectPlan, Weights};
 use crate::{Activation, AttentionMask, HalfWeights, Kernels};
 
 /// LayerNorm over rows, as an argument.
@@ -69,16 +69,23 @@ pub trait KernelBackend: Backend {
         plan: AttentionPlan,
     ) -> FloatTensor<Self>;
 
-    /// Attention whose weights a gate splits over the values and `through`: as [`Self::attend`].
-    #[fusion(meta = shapes::mix)]
-    fn mix(
+    /// SAAM's attention: the output, and where the plan saves them U V and the statistics of U and S,
+    /// all as [`Self::attend`].
+    #[fusion(meta = shapes::subject)]
+    fn subject(
         qkv: FloatTensor<Self>,
-        through: FloatTensor<Self>,
+        outside: FloatTensor<Self>,
         gate: FloatTensor<Self>,
-        plan: AttentionPlan,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+        plan: SubjectPlan,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    );
 
-    /// The gradients of `qkv`, `through` and `gate`.
+    /// The gradients of `qkv`, as far as it doesn't pass through U V, of `through`, which is U V, and
+    /// of `gate`.
     #[fusion(meta = shapes::mix_backward)]
     fn mix_backward(
         qkv: FloatTensor<Self>,
@@ -130,7 +137,7 @@ mod shapes {
     use burn::backend::fusion::custom::TensorSpec as Spec;
     use burn::tensor::Shape;
 
-    use super::{AttentionPlan, CoveragePlan, LayerNormPlan, LinearPlan};
+    use super::{AttentionPlan, CoveragePlan, LayerNormPlan, LinearPlan, SubjectPlan};
 
     fn spec<const D: usize>(like: &Spec, shape: [usize; D]) -> Spec {
         Spec::new(Shape::from(shape), like.dtype)
@@ -155,8 +162,18 @@ mod shapes {
         qkv.clone()
     }
 
-    pub(super) fn mix(qkv: &Spec, _: &Spec, _: &Spec, plan: &AttentionPlan) -> (Spec, Spec) {
-        attention(qkv, qkv, plan)
+    pub(super) fn subject(
+        qkv: &Spec,
+        _: &Spec,
+        _: &Spec,
+        plan: &SubjectPlan,
+    ) -> (Spec, Spec, Spec, Spec) {
+        let (mixed, stats) = attention(qkv, qkv, &plan.masked());
+        if plan.save {
+            return (mixed.clone(), mixed, stats.clone(), stats);
+        }
+        let [through, stats] = [spec(qkv, [1, 1, 1]), spec(qkv, [1, 1, 1, 1])];
+        (mixed, through, stats.clone(), stats)
     }
 
     pub(super) fn mix_backward(
@@ -212,29 +229,34 @@ pub(crate) fn masked_attention(
     mask: AttentionMask,
 ) -> Tensor<3> {
     let head_width = qkv.dims()[2] / (3 * heads);
-    let plan = |mask, mix| AttentionPlan {
-        kernels,
-        heads,
-        head_width,
-        mask,
-        mix,
-    };
     let attend = |bias: Option<Tensor<2>>, mask| {
+        let plan = AttentionPlan {
+            kernels,
+            heads,
+            head_width,
+            mask,
+            mix: false,
+        };
         let qkv = qkv.clone().into_dispatch();
         let bias = bias.map_or_else(|| qkv.clone(), Tensor::into_dispatch);
-        Tensor::from_dispatch(Dispatch::attend(qkv, bias, plan(mask, false)).0)
+        Tensor::from_dispatch(Dispatch::attend(qkv, bias, plan).0)
     };
     match mask {
         AttentionMask::None => attend(None, MaskKind::None),
         AttentionMask::Causal => attend(None, MaskKind::Causal),
         AttentionMask::KeyBias(bias) => attend(Some(bias), MaskKind::KeyBias),
         AttentionMask::Subject { outside, gate } => {
-            let through: Tensor<3> = attend(Some(outside), MaskKind::Subject);
-            let (mixed, _) = Dispatch::mix(
-                qkv.clone().into_dispatch(),
-                through.into_dispatch(),
+            let plan = SubjectPlan {
+                kernels,
+                heads,
+                head_width,
+                save: false,
+            };
+            let (mixed, ..) = Dispatch::subject(
+                qkv.into_dispatch(),
+                outside.into_dispatch(),
                 gate.into_dispatch(),
-                plan(MaskKind::None, true),
+                plan,
             );
             Tensor::from_dispatch(mixed)
         }

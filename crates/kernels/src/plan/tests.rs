@@ -6,6 +6,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module};
 
 use super::*;
+use crate::choice::SubgroupSizes;
 
 const TILES: [TileSet; 3] = [TileSet::Software, TileSet::Gpu, TileSet::Plain];
 
@@ -16,8 +17,22 @@ fn kernels(tiles: TileSet, native_half: bool) -> Kernels {
     Kernels {
         tiles,
         native_half,
+        subgroups: None,
+        split_subject: false,
         poison: false,
     }
+}
+
+/// Every tile set, and the one for GPUs with all kinds of subgroups: lavapipe's, NVIDIA's, Intel's,
+/// AMD's, and some too small or too large for most kernels.
+fn variants() -> Vec<Kernels> {
+    let sizes = [(8, 8), (32, 32), (8, 32), (32, 64), (2, 4), (64, 128)];
+    let with = |(least, most)| Kernels {
+        subgroups: Some(SubgroupSizes { least, most }),
+        ..kernels(TileSet::Gpu, false)
+    };
+    let plain = TILES.map(|tiles| kernels(tiles, false));
+    plain.into_iter().chain(sizes.map(with)).collect()
 }
 
 /// Parses and validates a shader and checks it against WebGPU's least limits.
@@ -30,6 +45,8 @@ fn check(shader: &Shader, threads: usize) {
     // What every adapter has, and `shader-f16` only for the shaders that ask for it.
     let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     capabilities.set(Capabilities::SHADER_FLOAT16, source.contains("enable f16;"));
+    // Subgroups likewise; naga knows no `enable subgroups;`.
+    capabilities.set(Capabilities::SUBGROUP, source.contains("subgroup_size"));
     Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{shader:?}: {}", error.emit_to_string(&source)));
@@ -72,11 +89,11 @@ fn every_permutation_of_attention_is_valid() {
         (MaskKind::Subject, false),
         (MaskKind::None, true),
     ];
-    for tiles in TILES {
+    for kernels in variants() {
         for (mask, mix) in masks {
             for head_width in [8, 16, 24, 64, 80, 128, 2048, 4104] {
                 let plan = AttentionPlan {
-                    kernels: kernels(tiles, false),
+                    kernels,
                     heads: 2,
                     head_width,
                     mask,
@@ -95,6 +112,85 @@ fn every_permutation_of_attention_is_valid() {
             }
         }
     }
+}
+
+#[test]
+fn every_permutation_of_the_subject_in_one_dispatch_is_valid() {
+    for kernels in variants() {
+        for head_width in [8, 16, 24, 64, 80, 128, 2048] {
+            for save in [false, true] {
+                let plan = SubjectPlan {
+                    kernels,
+                    heads: 2,
+                    head_width,
+                    save,
+                };
+                let fitting = (3..200).filter_map(|tokens| plan.at_once(tokens));
+                let mut seen = BTreeSet::new();
+                for planned in fitting {
+                    if seen.insert(planned.threads) {
+                        check(&planned.shader, planned.threads);
+                    }
+                }
+                assert!(!seen.is_empty() || head_width > 1024, "{plan:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_subject_takes_one_dispatch_where_the_first_product_fits() {
+    for kernels in variants() {
+        let plan = SubjectPlan {
+            kernels,
+            heads: 12,
+            head_width: 64,
+            save: false,
+        };
+        // ViT-B/32's 51 tokens are 13,056 bytes of 16,384; ViT-B/16's 198 are too many.
+        let planned = plan.at_once(51).expect("51 tokens fit");
+        assert_eq!(plan.at_once(198).map(|planned| planned.threads), None);
+        // The same lanes and keys a step as plain attention, for the same bits.
+        let plain = plan.masked().walk(Walk::Forward);
+        let rows_apart = planned.threads / planned.rows;
+        assert_eq!(rows_apart, plain.threads / plain.rows);
+        let split = SubjectPlan {
+            kernels: Kernels {
+                split_subject: true,
+                ..kernels
+            },
+            ..plan
+        };
+        assert!(split.at_once(51).is_none());
+    }
+}
+
+#[test]
+fn subgroups_hold_whole_rows() {
+    let uses = |least, most, head_width| {
+        let kernels = Kernels {
+            subgroups: Some(SubgroupSizes { least, most }),
+            ..kernels(TileSet::Gpu, false)
+        };
+        let plan = AttentionPlan {
+            kernels,
+            heads: 1,
+            head_width,
+            mask: MaskKind::None,
+            mix: false,
+        };
+        let planned = plan.walk(Walk::Forward);
+        let lanes = planned.threads / planned.rows;
+        let source = planned.shader.source().unwrap();
+        (lanes, source.contains("subgroupShuffleXor"))
+    };
+    // Four lanes a row of 64, three of 40: the latter become four.
+    assert_eq!(uses(32, 32, 64), (4, true));
+    assert_eq!(uses(32, 32, 40), (4, true));
+    // A row of 2048 wants 128 lanes, one of 64 more than two; 128 threads don't fit in 64.
+    assert_eq!(uses(32, 32, 2048), (128, false));
+    assert_eq!(uses(2, 32, 64), (4, false));
+    assert_eq!(uses(32, 128, 64), (4, false));
 }
 
 #[test]
@@ -184,12 +280,12 @@ fn every_permutation_of_patch_embedding_is_valid() {
 
 #[test]
 fn every_permutation_of_the_reductions_is_valid() {
-    for tiles in TILES {
+    for kernels in variants() {
         for width in [1, 7, 64, 768] {
-            let planned = layer_norm(kernels(tiles, false), width, 1e-5);
+            let planned = layer_norm(kernels, width, 1e-5);
             check(&planned.shader, planned.threads);
         }
-        let planned = coverage(kernels(tiles, false));
+        let planned = coverage(kernels);
         check(&planned.shader, planned.threads);
     }
 }

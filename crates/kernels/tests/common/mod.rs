@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use emotionclip_kernels::{Choice, Kernels, TileSet};
+use emotionclip_kernels::{Choice, Kernels, SubgroupSizes, TileSet};
 
 /// Half a unit in the last place of 1 in f32: the relative error of one operation.
 pub const ROUNDING: f32 = 1.0 / (1 << 24) as f32;
@@ -21,6 +21,15 @@ pub fn kernels(device: &Device, tiles: TileSet) -> Kernels {
     let mut kernels = kernels.expect("the adapter runs WGSL");
     kernels.poison = true;
     kernels
+}
+
+/// The kernels of the tile set for GPUs, with sums by the adapter's subgroups.
+pub fn subgroup_kernels(device: &Device) -> Kernels {
+    let sizes = SubgroupSizes::of(device);
+    Kernels {
+        subgroups: Some(sizes.expect("the adapter has subgroups")),
+        ..kernels(device, TileSet::Gpu)
+    }
 }
 
 /// Numbers in [-1, 1) that depend on the seed only.

@@ -1,0 +1,3 @@
+    //# if SUBGROUPS
+    let thread = subgroup * subgroup_threads + subgroup_thread;
+    //# end
