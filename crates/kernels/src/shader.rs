@@ -32,6 +32,8 @@ files![
     "layer_norm.wgsl",
     "linear_registers.wgsl",
     "linear_tiled.wgsl",
+    "resample_columns.wgsl",
+    "resample_rows.wgsl",
     "shared/activation.wgsl",
     "shared/attention.wgsl",
     "shared/lanes.wgsl",
