@@ -2,7 +2,7 @@
 
 import { Engine, chooseDevice, saferKernels } from './engine.js';
 import { LabelEditor } from './labels.js';
-import { bundledModel, bundledModels, forgetAll, load, modelAt, modelFromFiles, storage } from './models.js';
+import { bundledModel, bundledModels, forgetAll, load, modelAt, modelFromFiles, sizeOf, storage } from './models.js';
 import { Bars, ProbeView, Spoken } from './readings.js';
 import { Sources } from './sources.js';
 import { Stage } from './stage.js';
@@ -251,8 +251,19 @@ async function firstModel() {
   const { model } = readView();
   const wished = models.find(({ id }) => id === model) ?? models[0];
   $('#models').replaceChildren(...models.map(({ id, name }) => new Option(name, id, false, id === wished.id)));
+  showSizes();
   // A folder of the page's own origin, such as `models/mine/`, or of one that its build allowed.
   return model?.includes('/') ? modelAt(model) : bundledModel(wished.id);
+}
+
+/** Says in the menu how large each model is; one that can't be had now stays without. */
+function showSizes() {
+  for (const option of $('#models').options) {
+    sizeOf(bundledModel(option.value)).then(
+      (bytes) => { option.textContent = `${option.textContent}, ${megabytes(bytes)}`; },
+      () => {},
+    );
+  }
 }
 
 /** A running engine is gone: the graphics processor was lost, or the worker crashed. */
@@ -299,7 +310,7 @@ function showModel({ model, selfTest, preparation, heap }) {
     ['Self-test', selfTest
       ? `${selfTest.passed ? 'passed' : 'failed'}, cosine ${selfTest.picture.toFixed(6)} (picture), ${selfTest.sentence.toFixed(6)} (sentence)`
       : 'the files carry none'],
-    ['Frames', preparation === 'device' ? 'prepared on the graphics processor' : 'prepared on the CPU'],
+    ['Preparation', preparation === 'device' ? 'of frames on the graphics processor' : 'of frames on the CPU'],
     ['Memory', `${megabytes(heap)} of WebAssembly`],
     ['Hash', model.hash.slice(0, 16)],
   ];
