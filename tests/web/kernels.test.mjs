@@ -1,9 +1,10 @@
 /** The hand-written kernels in the browser: right in every tile set, and given up where they are not. */
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { after, before, test } from 'node:test';
-import { browse, cosine, faults, open, out, pictureFile, showPicture } from './harness.mjs';
+import { browse, cosine, faults, open, out, pictureFile, repository, showPicture } from './harness.mjs';
 
 let browser;
 let wanted;
@@ -92,3 +93,82 @@ test('a graphics processor that compiles nothing is given up for the CPU', async
   assert.match(await page.textContent('#banner-text'), /Running on the CPU instead/);
   await page.context().close();
 });
+
+/**
+ * Lets the worker's graphics processor do nothing while a model is in it of which `isMeant` says so: a
+ * function of how many models the worker has taken and of the manifest's text.
+ */
+const idle = (isMeant) => (page) => page.route('**/js/worker.js', async (route) => {
+  const response = await route.fetch();
+  const body = `{
+    let [models, isIdle] = [0, false];
+    self.addEventListener('message', ({ data }) => {
+      if (data.type !== 'loadModel') return;
+      models += 1;
+      isIdle = (${isMeant})(models, new TextDecoder().decode(data.manifest));
+    });
+    const dispatch = GPUComputePassEncoder.prototype.dispatchWorkgroups;
+    GPUComputePassEncoder.prototype.dispatchWorkgroups = function (...groups) {
+      if (!isIdle) dispatch.apply(this, groups);
+    };
+  }\n${await response.text()}`;
+  await route.fulfill({ response, body });
+});
+
+const manifest = (model) => fs.readFileSync(repository('web/models', model, 'model.json'), 'utf8');
+const status = (page, pattern) => page.waitForFunction(
+  (source) => new RegExp(source).test(document.querySelector('#model-status').textContent), pattern.source, { timeout: 240_000 },
+);
+
+test('a model that is chosen later goes down the same ladder: plainer kernels', async () => {
+  const page = await open(browser, { query: '?device=webgpu&kernels=gpu', prepare: idle((models) => models === 2) });
+  await reads(page);
+  await page.selectOption('#models', 'mini');
+  await status(page, /mini loaded in/);
+  assert.match(await page.textContent('#banner-text'), /“gpu” kernels can’t be used here, so the page goes on with the “plain” ones/);
+  assert.equal(await page.getAttribute('html', 'data-kernels'), 'plain');
+  assert.match(await page.textContent('#trained'), /“mini”/);
+  assert.equal((await showPicture(page, pictureFile())).subject.kind, 'person');
+  await page.context().close();
+});
+
+test('a model that is chosen later goes down the same ladder: the CPU', async () => {
+  const tensors = Object.keys(JSON.parse(manifest('mini')).files).find((name) => name.endsWith('.safetensors'));
+  const hash = JSON.parse(manifest('mini')).files[tensors].sha256;
+  const page = await open(browser, {
+    query: '?device=webgpu&kernels=plain',
+    prepare: idle(`(models, text) => text.includes('${hash}')`),
+  });
+  await page.selectOption('#models', 'mini');
+  await status(page, /mini loaded in/);
+  assert.equal(await page.getAttribute('html', 'data-ready'), 'cpu');
+  assert.match(await page.textContent('#banner-text'), /Running on the CPU instead/);
+  assert.equal((await showPicture(page, pictureFile())).subject.kind, 'person');
+  await page.context().close();
+});
+
+test('a model whose self-test fails everywhere is refused, and the old one goes on with its kernels', async () => {
+  // Vectors of something else, in a bundle that is otherwise whole.
+  const wrong = Buffer.from(JSON.stringify(wrongGolden()));
+  const bundle = JSON.parse(manifest('mini'));
+  bundle.files['selftest.json'] = { ...bundle.files['selftest.json'], sha256: createHash('sha256').update(wrong).digest('hex'), bytes: wrong.length };
+  const page = await open(browser, {
+    query: '?device=webgpu',
+    prepare: async (opened) => {
+      await opened.route('**/models/mini/model.json', (route) => route.fulfill({ json: bundle }));
+      await opened.route('**/models/mini/selftest.json', (route) => route.fulfill({ body: wrong }));
+    },
+  });
+  await page.selectOption('#models', 'mini');
+  await status(page, /something else here than its files say.*nano stays in use/);
+  await page.waitForSelector('html[data-ready="webgpu"]', { timeout: 240_000 });
+  assert.equal(await page.getAttribute('html', 'data-kernels'), 'software');
+  assert.equal(await page.inputValue('#models'), 'nano');
+  await reads(page);
+  await page.context().close();
+});
+
+function wrongGolden() {
+  const golden = JSON.parse(fs.readFileSync(repository('web/models/mini/selftest.json'), 'utf8'));
+  return { ...golden, picture: golden.picture.map((value, index) => (index % 2 ? value : -value)) };
+}

@@ -17,6 +17,7 @@ for (const device of ['cpu', 'webgpu']) {
     assert.equal(await page.getAttribute('html', 'data-ready'), device);
     await page.click('[data-subject="whole"]');
     const whole = await showPicture(page, pictureFile());
+    assert.equal(whole.prepared, device === 'webgpu' ? 'device' : 'host');
     await page.click('[data-subject="auto"]');
     await page.waitForFunction(() => globalThis.readings.at(-1).subject.kind === 'person');
     const person = await page.evaluate(() => globalThis.readings.at(-1));

@@ -32,6 +32,12 @@ test('without WebGPU the page says that it runs on the CPU', async () => {
   await page.click('#banner-close');
 });
 
+test('the menu says how large each model is', async () => {
+  await page.waitForFunction(() => [...document.querySelectorAll('#models option')].every(({ textContent }) => / MB$/.test(textContent)));
+  const names = await page.locator('#models option').allTextContents();
+  assert.match(names[0], /^mini, \d\.\d\d MB$/);
+});
+
 test('what the model was trained on is said before anything else', async () => {
   assert.match(await page.textContent('#trained'), /trained on drawn figures/);
   assert.match(await page.textContent('#model-facts'), /Self-testpassed/);

@@ -2,16 +2,20 @@
 
 import { Engine, chooseDevice, saferKernels } from './engine.js';
 import { LabelEditor } from './labels.js';
-import { bundledModel, bundledModels, forgetAll, load, modelAt, modelFromFiles, storage } from './models.js';
+import { bundledModel, bundledModels, forgetAll, load, modelAt, modelFromFiles, sizeOf, storage } from './models.js';
 import { Bars, ProbeView, Spoken } from './readings.js';
 import { Sources } from './sources.js';
 import { Stage } from './stage.js';
 import { Teach } from './teach.js';
 import { History, save } from './timeline.js';
-import { readView, wishedDevice, wishedKernels, writeView } from './view.js';
+import { readView, wishedDevice, wishedKernels, wishedPreparation, writeView } from './view.js';
 
 /** Frames a second at most; the bundled models' windows are made of frames so far apart. */
 const FRAMES_PER_SECOND = 8;
+/** Errors that a model's files or what was asked of it are to blame for. */
+const OF_THE_FILES = ['model', 'labels'];
+/** Errors that neither kernels nor the graphics processor are to blame for. */
+const BLAMELESS = [...OF_THE_FILES, 'memory', 'version'];
 /** Losses of the worker after which the CPU is tried. */
 const MOST_RESTARTS = 2;
 
@@ -38,6 +42,8 @@ const state = {
   kernels: wishedKernels(),
   restarts: 0,
   loading: Promise.resolve(),
+  /** Whether a model is being brought into use. */
+  bringing: false,
   paused: false,
   inFlight: false,
   lastSent: 0,
@@ -89,34 +95,135 @@ function showProgress({ phase, loaded, total }) {
 
 // ------------------------------------------------------------------ engine and model
 
-/** Starts an engine and loads the model; says what prevents it. */
+/** Starts an engine with the model in use, or with the first one. */
 async function start() {
-  state.engine = null;
+  try {
+    await bring(state.model ?? await firstModel());
+  } catch (error) {
+    showLoading(null);
+    say(`The page can’t be started. ${error.message}.`, { action: 'Try again', onAction: restart });
+  }
+}
+
+/** One after the other: one model is loaded at a time. */
+function queue(work) {
+  state.loading = state.loading.then(work);
+  return state.loading;
+}
+
+const restart = () => queue(start);
+const changeModel = (model) => queue(() => bring(model));
+
+/**
+ * Brings a model into use: into the engine that runs, else into a new one. Where the kernels are to
+ * blame, a new engine with safer ones takes the model, at last the CPU. What is the model's own fault is
+ * said, and the one in use stays.
+ */
+async function bring(model) {
+  const started = performance.now();
+  const before = { model: state.model, wish: state.wish, kernels: state.kernels };
+  const isChange = before.model !== null && before.model !== model;
+  let { engine } = state;
+  state.bringing = true;
+  try {
+    for (;;) {
+      let isOpen = Boolean(engine);
+      try {
+        if (!engine) {
+          engine = await newEngine();
+          state.device.kernels = (await engine.open(state.device, wishedPreparation())).kernels;
+          isOpen = true;
+        }
+        await loadModel(engine, model, isChange);
+        break;
+      } catch (error) {
+        if (state.device.kind !== 'webgpu' || (isOpen && BLAMELESS.includes(error.code))) {
+          if (isChange) await keepOld(engine, before, error);
+          else failed(engine, error);
+          return;
+        }
+        giveUp(engine);
+        engine = null;
+        goDown(error, isOpen);
+      }
+    }
+  } finally {
+    state.bringing = false;
+  }
+  showDevice();
+  if (isChange) $('#model-status').textContent = `${model.name} loaded in ${((performance.now() - started) / 1000).toFixed(1)} s.`;
+}
+
+/** An engine on the device that is chosen, not yet open. */
+async function newEngine() {
   state.device = await chooseDevice(state.wish, state.kernels);
   showLoading('Loading the engine');
   const engine = new Engine({ onProgress: showProgress, onLost: (error) => lost(engine, error) });
-  state.starting = engine;
-  let isOpen = false;
-  try {
-    state.device.kernels = (await engine.open(state.device)).kernels;
-    isOpen = true;
-    await loadModel(engine, state.model ?? await firstModel());
-  } catch (error) {
-    if (state.starting !== engine) return;
-    failed(engine, error, isOpen);
-    return;
-  }
-  showDevice();
+  return engine;
 }
 
-/** Loads a model into the engine and shows it; the model in use stays if that fails. */
-async function loadModel(engine, model) {
+/** Chooses what to compute with after this error, and says so. An engine that didn't open has no kernels. */
+function goDown(error, isOpen) {
+  if (error.code === 'device-lost' && state.restarts < MOST_RESTARTS) {
+    state.restarts += 1;
+    say('The graphics processor was lost; it was started again.');
+    return;
+  }
+  const kernels = isOpen ? saferKernels(state.device.kernels) : null;
+  if (kernels) {
+    say(`The “${state.device.kernels}” kernels can’t be used here, so the page goes on with the “${kernels}” ones: ${error.message}.`);
+    state.kernels = kernels;
+  } else {
+    say(`Running on the CPU instead, which is slower: ${error.message}.`);
+    state.wish = 'cpu';
+  }
+}
+
+function giveUp(engine) {
+  engine?.kill();
+  if (state.engine === engine) state.engine = null;
+  state.inFlight = false;
+  delete document.documentElement.dataset.ready;
+}
+
+/** The first model, or the one in use, can't be loaded anew. */
+function failed(engine, error) {
+  giveUp(engine);
+  showLoading(null);
+  const what = error.code === 'model' ? 'The model can’t be loaded.' : 'The engine can’t run here:';
+  say(`${what} ${error.message}.`, { action: 'Try again', onAction: restart });
+}
+
+/** Another model can't be used; the one before it is still there, or is loaded again. */
+async function keepOld(engine, before, error) {
+  const name = state.info?.card?.name ?? before.model.name;
+  if (state.engine === engine && OF_THE_FILES.includes(error.code)) {
+    showLoading(null);
+    kick();
+  } else {
+    giveUp(engine);
+    say(error.code === 'memory'
+      ? 'The engine ran out of memory; it was started again.'
+      : `The engine was started again with ${name}.`);
+    [state.wish, state.kernels] = [before.wish, before.kernels];
+    await bring(before.model);
+  }
+  $('#model-status').textContent = `${error.message}. ${name} stays in use.`;
+  const option = $('#models').querySelector(`[value="${before.model.id ?? ''}"]`);
+  if (option) option.selected = true;
+}
+
+/** Loads a model into the engine and shows it. */
+async function loadModel(engine, model, isChange) {
   const own = labels.names.length && !labels.isDefault ? labels.labels : null;
   const ready = await load(engine, model, own, ({ file, loaded, total, cached }) => {
     showLoading('Loading the model', { loaded, total, detail: `${file}: ${megabytes(loaded)} of ${megabytes(total)}${cached ? ', cached' : ''}` });
   });
-  if (ready.selfTest && !ready.selfTest.passed && state.device.kind === 'webgpu') {
-    throw Object.assign(new Error('this graphics processor computes something else than it should'), { code: 'self-test' });
+  if (ready.selfTest && !ready.selfTest.passed && (isChange || state.device.kind === 'webgpu')) {
+    const what = state.device.kind === 'webgpu'
+      ? 'this graphics processor computes something else than it should'
+      : 'it computes something else here than its files say';
+    throw Object.assign(new Error(what), { code: 'self-test' });
   }
   state.engine = engine;
   state.model = model;
@@ -144,45 +251,27 @@ async function firstModel() {
   const { model } = readView();
   const wished = models.find(({ id }) => id === model) ?? models[0];
   $('#models').replaceChildren(...models.map(({ id, name }) => new Option(name, id, false, id === wished.id)));
+  showSizes();
   // A folder of the page's own origin, such as `models/mine/`, or of one that its build allowed.
   return model?.includes('/') ? modelAt(model) : bundledModel(wished.id);
 }
 
-/**
- * The engine could not be started, or the model not loaded. Where it was open, the kernels may be
- * to blame: safer ones come first, the CPU last.
- */
-function failed(engine, error, isOpen) {
-  engine.kill();
-  if (error.code === 'model') {
-    showLoading(null);
-    say(`The model can’t be loaded. ${error.message}.`, { action: 'Try again', onAction: start });
-    return;
+/** Says in the menu how large each model is; one that can't be had now stays without. */
+function showSizes() {
+  for (const option of $('#models').options) {
+    sizeOf(bundledModel(option.value)).then(
+      (bytes) => { option.textContent = `${option.textContent}, ${megabytes(bytes)}`; },
+      () => {},
+    );
   }
-  const safer = isOpen && state.device.kind === 'webgpu' ? saferKernels(state.device.kernels) : null;
-  if (safer) {
-    say(`The “${state.device.kernels}” kernels can’t be used here, so the page goes on with the “${safer}” ones: ${error.message}.`);
-    state.kernels = safer;
-    start();
-    return;
-  }
-  if (state.device.kind === 'webgpu') {
-    state.wish = 'cpu';
-    say(`Running on the CPU instead, which is slower: ${error.message}.`);
-    start();
-    return;
-  }
-  showLoading(null);
-  say(`The engine can’t run here: ${error.message}.`, { action: 'Try again', onAction: start });
 }
 
 /** A running engine is gone: the graphics processor was lost, or the worker crashed. */
 function lost(engine, error) {
-  if (state.engine !== engine) return;
-  state.engine = null;
-  state.inFlight = false;
+  // An engine that takes a model is the business of who brings it.
+  if (state.engine !== engine || state.bringing) return;
+  giveUp(engine);
   state.restarts += 1;
-  delete document.documentElement.dataset.ready;
   const what = {
     'device-lost': 'The graphics processor was lost', memory: 'The engine ran out of memory',
   }[error.code] ?? 'The engine stopped';
@@ -191,34 +280,12 @@ function lost(engine, error) {
     say(`${what} again and again, so the page goes on with the CPU.`);
   } else if (state.restarts > 2 * MOST_RESTARTS) {
     showLoading(null);
-    say(`${what} again and again.`, { action: 'Start anew', onAction: () => { state.restarts = 0; start(); } });
+    say(`${what} again and again.`, { action: 'Start anew', onAction: () => { state.restarts = 0; restart(); } });
     return;
   } else {
     say(`${what}; it was started again.`);
   }
-  start();
-}
-
-/** One after the other: the engine loads one model at a time. */
-function changeModel(model) {
-  state.loading = state.loading.then(() => loadInstead(model));
-}
-
-async function loadInstead(model) {
-  const engine = state.engine ?? state.starting;
-  const started = performance.now();
-  try {
-    await loadModel(engine, model);
-    $('#model-status').textContent = `${model.name} loaded in ${((performance.now() - started) / 1000).toFixed(1)} s.`;
-  } catch (error) {
-    showLoading(null);
-    $('#model-status').textContent = state.model
-      ? `${error.message}. ${state.info?.card?.name ?? state.model.name} stays in use.`
-      : `${error.message}.`;
-    const option = $('#models').querySelector(`[value="${state.model?.id ?? ''}"]`);
-    if (option) option.selected = true;
-    kick();
-  }
+  restart();
 }
 
 function showDevice() {
@@ -229,7 +296,7 @@ function showDevice() {
   }
 }
 
-function showModel({ model, selfTest, heap }) {
+function showModel({ model, selfTest, preparation, heap }) {
   const { card } = model;
   const honest = $('#trained');
   honest.hidden = false;
@@ -243,6 +310,7 @@ function showModel({ model, selfTest, heap }) {
     ['Self-test', selfTest
       ? `${selfTest.passed ? 'passed' : 'failed'}, cosine ${selfTest.picture.toFixed(6)} (picture), ${selfTest.sentence.toFixed(6)} (sentence)`
       : 'the files carry none'],
+    ['Preparation', preparation === 'device' ? 'of frames on the graphics processor' : 'of frames on the CPU'],
     ['Memory', `${megabytes(heap)} of WebAssembly`],
     ['Hash', model.hash.slice(0, 16)],
   ];
@@ -547,5 +615,7 @@ globalThis.emotionclip = {
   fillMemory: () => state.engine?.ask('fillMemory'),
   killWorker: () => { const { engine } = state; engine?.kill(); lost(engine, new Error('killed')); },
   subject: setSubject,
+  /** Both preparations of a frame; `subject` are edges or null, `rgba` its pixels where they are known. */
+  comparePreparation: (frame, subject, rgba) => state.engine?.ask('comparePreparation', { frame, subject, rgba }, [frame]),
 };
-start();
+restart();

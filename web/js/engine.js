@@ -46,6 +46,8 @@ export class Engine {
   #worker;
   #waiting = new Map();
   #seq = 0;
+  /** Why there is no worker any more. */
+  #end = null;
   #onProgress;
   #onLost;
 
@@ -64,14 +66,14 @@ export class Engine {
     });
   }
 
-  open({ kind, kernels }) {
-    return this.ask('init', { version: VERSION, device: kind, kernels });
+  open({ kind, kernels }, preparation) {
+    return this.ask('init', { version: VERSION, device: kind, kernels, preparation });
   }
 
   /** Sends a request; the answer is the promise's value. */
   ask(type, fields = {}, transfer = []) {
     const worker = this.#worker;
-    if (!worker) return Promise.reject(coded('worker', 'the worker has ended'));
+    if (!worker) return Promise.reject(this.#end);
     const seq = ++this.#seq;
     return new Promise((resolve, reject) => {
       this.#waiting.set(seq, { resolve, reject });
@@ -83,6 +85,7 @@ export class Engine {
   kill(error = coded('worker', 'the worker has ended')) {
     this.#worker?.terminate();
     this.#worker = null;
+    this.#end ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }

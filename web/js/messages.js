@@ -7,11 +7,11 @@
  *
  * | page → worker | fields | answer |
  * |---|---|---|
- * | `init` | `version`, `device`: 'webgpu' or 'cpu', `kernels`: 'auto', 'gpu', 'software', 'plain' or 'stock' | `opened`: `kernels` in use |
+ * | `init` | `version`, `device`: 'webgpu' or 'cpu', `kernels`: 'auto', 'gpu', 'software', 'plain' or 'stock', `preparation`: 'auto' or 'host' | `opened`: `kernels` in use |
  * | `loadModel` | `manifest`: ArrayBuffer of model.json | `files`: `files`: [[name, bytes], …] |
  * | `addFile` | `name`, `content`: ArrayBuffer (transferred) | `added` |
- * | `finishModel` | `labels`: Label[] or null for the card's | `ready`: `model`: ModelInfo, `selfTest`: SelfTest or null |
- * | `frame` | `frame`: VideoFrame or ImageBitmap (transferred; the worker closes it), `explain`: boolean | `reading`: Reading and `attention`, `width`, `height`, `totalMs`, `heap` |
+ * | `finishModel` | `labels`: Label[] or null for the card's | `ready`: `model`: ModelInfo, `selfTest`: SelfTest or null, `preparation`: where frames are prepared, 'device' or 'host' |
+ * | `frame` | `frame`: VideoFrame or ImageBitmap (transferred; the worker closes it), `explain`: boolean | `reading`: Reading and `attention`, `width`, `height`, `prepared`: 'device' or 'host', `totalMs`, `heap` |
  * | `setLabels` | `labels`: Label[] | `labels`: `probabilities` of the last frame, or null |
  * | `setSubject` | `subject`: Subject | `subject` |
  * | `explain` | – | `attention`: Attention or null |
@@ -22,6 +22,7 @@
  * | `saveProbe` | – | `probe`: `content`: ArrayBuffer |
  * | `loadProbe` | `content`: ArrayBuffer | `probeLoaded`: `labels`: string[] |
  * | `dropProbe` | – | `probeDropped` |
+ * | `comparePreparation` | `frame` as above, `subject`: [left, top, right, bottom] or null, `rgba`: its pixels where they are known (tests only) | `compared`: `difference`: Difference, `width`, `height` |
  * | `checkKernels` | – (tests only) | `checked`: `comparisons`: [{what, distance, tolerance, passed}, …] |
  * | `loseDevice` | – (tests only) | `deviceLosing` |
  * | `fillMemory` | – (tests only) | `memoryFilled`: `heap` |

@@ -12,6 +12,12 @@ export async function bundledModels() {
   return (await response.json()).models;
 }
 
+/** Bytes of a model's files, by its manifest. */
+export async function sizeOf(model) {
+  const manifest = JSON.parse(new TextDecoder().decode(await model.read('model.json', () => {})));
+  return Object.values(manifest.files).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 /** The origins that models may come from: the page's own and those its build allowed. */
 export function allowedOrigins() {
   const policy = document.querySelector('meta[http-equiv="Content-Security-Policy"]')?.content ?? '';

@@ -28,6 +28,11 @@ export function wishedDevice() {
   return wish === 'webgpu' || wish === 'cpu' ? wish : 'auto';
 }
 
+/** `?prepare=host` leaves the preparation of frames to the host, else 'auto'. */
+export function wishedPreparation() {
+  return new URLSearchParams(location.search).get('prepare') === 'host' ? 'host' : 'auto';
+}
+
 /** `?kernels=gpu|software|plain|stock`, else 'auto'. */
 export function wishedKernels() {
   const wish = new URLSearchParams(location.search).get('kernels');

@@ -2,13 +2,13 @@
 
 import init, { Engine } from '../emotionclip-web.js';
 import { VERSION } from './messages.js';
-
-/** Longest side that frames are read at; larger ones are scaled down by the browser. */
-const LONGEST_SIDE = 1280;
+import { DevicePixels, MOST_LEVELS, checkPicture, hostPixels } from './pixels.js';
 
 let engine = null;
 let wasm = null;
-let canvas = null;
+/** The way of frames into the graphics processor, or null where the host prepares them. */
+let devicePixels = null;
+let wishedPreparation = 'auto';
 let hasReading = false;
 
 const post = (message, transfer = []) => self.postMessage(message, transfer);
@@ -45,36 +45,39 @@ function closeNetwork() {
   }
 }
 
-/** The frame's pixels as RGBA, and the frame closed. */
-async function pixels(frame) {
+/**
+ * Whether the graphics processor prepares frames as the host does: what it makes of a drawn picture
+ * is compared. A browser that can't copy to it, or changes colours on the way, leaves it to the host.
+ */
+async function choosePreparation() {
+  devicePixels = null;
+  if (wishedPreparation === 'host') return;
+  const pixels = new DevicePixels();
+  const { bitmap, rgba } = await checkPicture();
   try {
-    const width = frame.displayWidth ?? frame.width;
-    const height = frame.displayHeight ?? frame.height;
-    const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
-    const upright = !frame.rotation && !frame.flip;
-    const square = frame.visibleRect
-      && frame.visibleRect.width === width && frame.visibleRect.height === height;
-    if (scale === 1 && upright && square) {
-      try {
-        const size = frame.allocationSize({ format: 'RGBA' });
-        if (size === 4 * width * height) {
-          const rgba = new Uint8Array(size);
-          await frame.copyTo(rgba, { format: 'RGBA' });
-          return { rgba, width, height };
-        }
-      } catch {
-        // A browser that can't convert: drawn below.
-      }
-    }
-    const [w, h] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
-    if (!canvas || canvas.width !== w || canvas.height !== h) canvas = new OffscreenCanvas(w, h);
-    const context = canvas.getContext('2d', { willReadFrequently: true });
-    context.drawImage(frame, 0, 0, w, h);
-    const { data } = context.getImageData(0, 0, w, h);
-    return { rgba: new Uint8Array(data.buffer), width: w, height: h };
+    if (!await pixels.fill(engine, bitmap)) return;
+  } catch {
+    return;
   } finally {
-    frame.close();
+    bitmap.close();
   }
+  const { levels, detector } = await engine.comparePreparation(rgba, [12.5, 8, 70, 61]);
+  if (Math.max(levels, detector) <= MOST_LEVELS) devicePixels = pixels;
+}
+
+/** Reads a frame: prepared by the graphics processor, or else by the host. */
+async function read(frame) {
+  if (devicePixels) {
+    let size = null;
+    try {
+      size = await devicePixels.fill(engine, frame);
+    } catch {
+      // A frame of a kind that this browser can't copy: the host takes it.
+    }
+    if (size) return { ...await engine.readPicture(), ...size, prepared: 'device' };
+  }
+  const { rgba, width, height } = await hostPixels(frame);
+  return { ...await engine.read(rgba, width, height), width, height, prepared: 'host' };
 }
 
 const OUT_OF_MEMORY = {
@@ -94,10 +97,11 @@ function canGrow(pages = 1) {
 const heap = () => wasm?.memory.buffer.byteLength ?? 0;
 
 const answers = {
-  async init({ version, device, kernels }) {
+  async init({ version, device, kernels, preparation }) {
     if (version !== VERSION) throw coded('version', `the page speaks version ${version} of the messages, the worker ${VERSION}: reload`);
     wasm = await openModule();
     closeNetwork();
+    wishedPreparation = preparation;
     engine = device === 'webgpu'
       ? await Engine.webgpu((message) => post({ type: 'error', code: 'device-lost', message }), kernels)
       : Engine.cpu();
@@ -113,19 +117,24 @@ const answers = {
     const { model, selfTest } = await engine.finishModel(labels ?? undefined);
     if (selfTest?.passed ?? true) {
       post({ type: 'progress', phase: 'warm-up', loaded: 1, total: 2 });
-      await engine.warmUp();
+      await choosePreparation();
+      await engine.warmUp(Boolean(devicePixels));
     }
     hasReading = false;
-    return { type: 'ready', model, selfTest, heap: heap() };
+    return { type: 'ready', model, selfTest, preparation: devicePixels ? 'device' : 'host', heap: heap() };
   },
   async frame({ frame, explain }) {
     const started = performance.now();
-    const { rgba, width, height } = await pixels(frame);
-    const reading = await engine.read(rgba, width, height);
+    let reading;
+    try {
+      reading = await read(frame);
+    } finally {
+      frame.close();
+    }
     hasReading = true;
     const attention = explain ? await engine.explain() : null;
     const totalMs = performance.now() - started;
-    return { type: 'reading', ...reading, attention, width, height, totalMs, heap: heap() };
+    return { type: 'reading', ...reading, attention, totalMs, heap: heap() };
   },
   async setLabels({ labels }) {
     await engine.setLabels(labels);
@@ -158,6 +167,16 @@ const answers = {
   fillMemory() {
     for (let pages = 32_768; pages >= 1; pages = Math.floor(pages / 2)) while (canGrow(pages));
     return { type: 'memoryFilled', heap: heap() };
+  },
+  async comparePreparation({ frame, subject, rgba }) {
+    try {
+      const size = await devicePixels?.fill(engine, frame);
+      if (!size) throw coded('picture', 'frames are not prepared by a graphics processor here');
+      const bytes = rgba ?? (await hostPixels(frame, Infinity)).rgba;
+      return { type: 'compared', ...size, difference: await engine.comparePreparation(bytes, subject ?? undefined) };
+    } finally {
+      frame.close();
+    }
   },
   checkKernels: async () => ({ type: 'checked', comparisons: await engine.checkKernels() }),
   loseDevice() {

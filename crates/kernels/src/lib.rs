@@ -2,7 +2,7 @@
 //!
 //! Every operation is first a function of plain tensor calls in [`mod@reference`]: that is its
 //! definition, what runs on devices that don't compile WGSL, and what the kernels are tested
-//! against. [`Kernels::of`] says whether a device has the kernels and with which tile sizes;
+//! against; a picture's resize is defined by `emotionclip::preprocess`. [`Kernels::of`] says whether a device has the kernels and with which tile sizes;
 //! the functions here ask it and take one way or the other.
 //!
 //! | operation | function |
@@ -12,6 +12,7 @@
 //! | patch embedding | [`patch_embedding`] |
 //! | LayerNorm | [`layer_norm`] |
 //! | a mask's coverage of patches | [`patch_coverage`] |
+//! | PIL's resize of a picture on the device | [`DevicePicture::resample`] |
 //!
 //! Without the feature `wgpu` no device has kernels. The feature `fusion` must be set exactly where
 //! burn's own is: it says which of burn's types a WGSL device computes with.
@@ -26,6 +27,7 @@ pub mod check;
 mod choice;
 mod half_weights;
 mod layers;
+mod picture;
 #[cfg(feature = "wgpu")]
 #[cfg_attr(
     target_family = "wasm",
@@ -42,3 +44,4 @@ pub use attention::{AttentionMask, masked_attention};
 pub use choice::{Choice, Kernels, SubgroupSizes, TileSet, UnknownChoice};
 pub use half_weights::{HalfWeights, HalfWeightsError};
 pub use layers::{Activation, layer_norm, linear, linear_half, patch_coverage, patch_embedding};
+pub use picture::{DevicePicture, Resample, Taps};

@@ -273,6 +273,22 @@ fn subgroup_lanes(kernels: Kernels, most: usize) -> usize {
         .map_or(most, |sizes| most.min(sizes.least as usize))
 }
 
+/// Threads of a workgroup of a picture's resize, each with one output pixel.
+const RESAMPLE_THREADS: usize = 64;
+
+/// One pass of a picture's resize with weights of so many fraction bits.
+pub(crate) fn resample(file: &'static str, fraction_bits: u32, mask: bool) -> Planned {
+    Planned {
+        shader: Shader::new(file)
+            .with("THREADS", RESAMPLE_THREADS)
+            .with("BITS", fraction_bits)
+            .with("HALF", 1_i32 << fraction_bits >> 1)
+            .flag("MASK", mask),
+        threads: RESAMPLE_THREADS,
+        rows: RESAMPLE_THREADS,
+    }
+}
+
 /// A number as WGSL reads it back exactly.
 fn float(value: f64) -> String {
     format!("{:e}", value as f32)

@@ -33,6 +33,8 @@ files![
     "layer_norm.wgsl",
     "linear_registers.wgsl",
     "linear_tiled.wgsl",
+    "resample_columns.wgsl",
+    "resample_rows.wgsl",
     "shared/activation.wgsl",
     "shared/attention.wgsl",
     "shared/attention_walk.wgsl",

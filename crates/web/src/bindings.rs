@@ -6,6 +6,7 @@ use std::cell::RefCell;
 
 use burn::tensor::Device;
 use burn::tensor::wgpu::wgpu;
+use emotionclip::preprocess::DevicePicture;
 use emotionclip_kernels::{Choice, Kernels, UnknownChoice, check};
 use js_sys::{Date, Error, Function, Reflect};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 
 use crate::encoders::Encoders;
-use crate::{BundleLoader, Golden, LabelText, Session, SessionError, rgb_from_rgba};
+use crate::{BundleLoader, Golden, LabelText, Picture, Session, SessionError, rgb_from_rgba};
 
 pub(crate) type JsResult<T> = Result<T, JsValue>;
 
@@ -23,6 +24,19 @@ thread_local! {
     static ON_LOST: RefCell<Option<Function>> = const { RefCell::new(None) };
 }
 
+/// Where the worker copies a picture to.
+#[wasm_bindgen(getter_with_clone)]
+pub struct Room {
+    /// The `GPUDevice`.
+    pub device: JsValue,
+    /// The `GPUBuffer`.
+    pub buffer: JsValue,
+    /// First byte of the picture in the buffer.
+    pub offset: f64,
+    /// Bytes from row to row.
+    pub stride: u32,
+}
+
 /// A device and, once loaded, a session on it.
 #[wasm_bindgen]
 pub struct Engine {
@@ -30,6 +44,8 @@ pub struct Engine {
     gpu: Option<wgpu::Device>,
     loader: Option<BundleLoader>,
     session: Option<Session>,
+    /// Room for the frames that are read, kept for the next one of the same size.
+    picture: Option<DevicePicture>,
 }
 
 #[wasm_bindgen]
@@ -42,6 +58,7 @@ impl Engine {
             gpu: None,
             loader: None,
             session: None,
+            picture: None,
         }
     }
 
@@ -72,6 +89,7 @@ impl Engine {
             gpu: Some(setup.device),
             loader: None,
             session: None,
+            picture: None,
         })
     }
 
@@ -187,13 +205,13 @@ impl Engine {
     }
 
     /// Reads a drawn picture and forgets it, so that everything a frame needs is compiled before the
-    /// first one comes.
+    /// first one comes; `on_device` says where frames will be prepared.
     ///
     /// # Errors
     /// Before a model is loaded, or if the device fails.
     #[wasm_bindgen(js_name = warmUp)]
-    pub async fn warm_up(&mut self) -> JsResult<()> {
-        let warmed = self.session()?.warm_up(Date::now).await;
+    pub async fn warm_up(&mut self, on_device: bool) -> JsResult<()> {
+        let warmed = self.session()?.warm_up(on_device, Date::now).await;
         warmed.map_err(|error| thrown(&error))
     }
 
@@ -262,8 +280,60 @@ impl Engine {
     pub async fn read(&mut self, rgba: Vec<u8>, width: u32, height: u32) -> JsResult<JsValue> {
         let frame = rgb_from_rgba(&rgba, width, height).map_err(|error| thrown(&error))?;
         drop(rgba);
-        let reading = self.session()?.read(frame, Date::now).await;
+        let reading = self.session()?.read(Picture::Host(frame), Date::now).await;
         to_js(&reading.map_err(|error| thrown(&error))?)
+    }
+
+    /// Room for a picture of that size in the GPU's memory, into which the worker copies one: its
+    /// `GPUDevice` and `GPUBuffer`, the byte in it where the picture begins, and the bytes from row to row.
+    /// Whoever copies has to do so before the next call. Null where frames are prepared on the host: on
+    /// the CPU, without kernels, for a model whose frames are interpolated, for a picture too large.
+    ///
+    /// # Errors
+    /// Before a model is loaded.
+    #[wasm_bindgen(js_name = openPicture)]
+    pub fn open_picture(&mut self, width: u32, height: u32) -> JsResult<Option<Room>> {
+        if !self.session()?.pretrained().preprocess.fits_device() {
+            return Ok(None);
+        }
+        let size = [width, height];
+        if self.picture.as_ref().is_none_or(|room| room.size() != size) {
+            self.picture = DevicePicture::reserve(size, &self.device);
+        }
+        Ok(self.room())
+    }
+
+    /// As [`read`](Self::read) for the picture that was copied into the GPU's memory.
+    ///
+    /// # Errors
+    /// If there is none, it can't be used or the device fails.
+    #[wasm_bindgen(js_name = readPicture)]
+    pub async fn read_picture(&mut self) -> JsResult<JsValue> {
+        let picture = Picture::Device(self.opened()?);
+        let reading = self.session()?.read(picture, Date::now).await;
+        to_js(&reading.map_err(|error| thrown(&error))?)
+    }
+
+    /// Prepares the picture that was copied into the GPU's memory there, and its RGBA bytes here, with a
+    /// subject's `edges` or none, and compares the two: a [`crate::Difference`].
+    ///
+    /// # Errors
+    /// If there is no picture, it can't be used or the device fails.
+    #[wasm_bindgen(js_name = comparePreparation)]
+    pub async fn compare_preparation(
+        &mut self,
+        rgba: Vec<u8>,
+        edges: JsValue,
+    ) -> JsResult<JsValue> {
+        let device = self.opened()?;
+        let [width, height] = device.size();
+        let host = rgb_from_rgba(&rgba, width, height).map_err(|error| thrown(&error))?;
+        let edges = from_js(edges)?;
+        let found = self
+            .session()?
+            .compare_preparation(host, device, edges)
+            .await;
+        to_js(&found.map_err(|error| thrown(&error))?)
     }
 
     /// What the model looked at in the last frame: a [`crate::Attention`], or null before the first.
@@ -344,6 +414,23 @@ impl Engine {
     pub fn drop_probe(&mut self) -> JsResult<()> {
         self.session()?.drop_probe();
         Ok(())
+    }
+
+    fn room(&self) -> Option<Room> {
+        let (picture, gpu) = (self.picture.as_ref()?, self.gpu.as_ref()?);
+        let (buffer, offset) = picture.buffer()?;
+        Some(Room {
+            device: gpu.as_webgpu()?.clone().into(),
+            buffer: buffer.as_webgpu()?.clone().into(),
+            offset: offset as f64,
+            stride: 4 * picture.stride(),
+        })
+    }
+
+    fn opened(&self) -> JsResult<DevicePicture> {
+        self.picture
+            .clone()
+            .ok_or_else(|| thrown(&SessionError::Picture("none was copied".to_owned())))
     }
 
     fn session(&mut self) -> JsResult<&mut Session> {

@@ -1,9 +1,9 @@
 //! A model, a stream of frames, and everything a visitor can ask of them.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use emotionclip::detector::Detector;
+use emotionclip::detector::{Detector, Square};
 use emotionclip::explain::AttentionTensors;
-use emotionclip::preprocess::{Crops, MaskProtocol, patch_coverage};
+use emotionclip::preprocess::{Crops, DevicePicture, MaskProtocol, SubjectArea, patch_coverage};
 use emotionclip::probe::{Features, HeadKind, LinearHead};
 use emotionclip::streaming::{StreamingEncoder, WarmUp};
 use emotionclip::{Clip, Pretrained};
@@ -17,6 +17,32 @@ use crate::{
 
 /// Frames a second at which the page sends frames at most; the tracker counts its patience in them.
 const FRAMES_PER_SECOND: f64 = 8.0;
+
+/// A frame to read.
+#[derive(Clone, Debug)]
+pub enum Picture {
+    /// On the host, which prepares it.
+    Host(RgbImage),
+    /// In the memory of the model's device, which prepares it there.
+    Device(DevicePicture),
+}
+
+impl Picture {
+    /// Width and height in pixels.
+    pub fn size(&self) -> [u32; 2] {
+        match self {
+            Self::Host(picture) => [picture.width(), picture.height()],
+            Self::Device(picture) => picture.size(),
+        }
+    }
+
+    fn cut(&self, square: &Square) -> Option<Self> {
+        match self {
+            Self::Host(picture) => square.cut(picture).map(Self::Host),
+            Self::Device(picture) => square.cut_on_device(picture).map(Self::Device),
+        }
+    }
+}
 
 /// Everything that the page's worker holds.
 pub struct Session {
@@ -34,11 +60,11 @@ pub struct Session {
 }
 
 /// The last frame as the model saw it, kept for an explanation.
-struct Shown {
-    frame: Tensor<3>,
-    mask: Tensor<2>,
-    coverage: Vec<f32>,
-    crop: Edges,
+pub(crate) struct Shown {
+    pub frame: Tensor<3>,
+    pub mask: Tensor<2>,
+    pub coverage: Vec<f32>,
+    pub crop: Edges,
 }
 
 /// What the model makes of a frame and those before it.
@@ -159,6 +185,11 @@ impl Session {
         &self.pretrained
     }
 
+    /// What finds the faces.
+    pub(crate) fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
     /// The labels in use.
     pub fn labels(&self) -> &Labels {
         &self.labels
@@ -214,12 +245,24 @@ impl Session {
     }
 
     /// Reads a drawn picture and forgets it: a device compiles what it has not computed yet, which
-    /// a visitor's first frame should not wait for. Begins the window anew.
+    /// a visitor's first frame should not wait for. `on_device` says where frames will be prepared, if
+    /// the device can. Begins the window anew.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub async fn warm_up(&mut self, clock: impl Fn() -> f64) -> Result<(), SessionError> {
-        self.read(crate::selftest::picture(), clock).await?;
+    pub async fn warm_up(
+        &mut self,
+        on_device: bool,
+        clock: impl Fn() -> f64,
+    ) -> Result<(), SessionError> {
+        let picture = crate::selftest::picture();
+        let size = [picture.width(), picture.height()];
+        let device = self.pretrained.device();
+        let copied = on_device.then(|| DevicePicture::from_rgb(picture.as_raw(), size, &device));
+        let picture = copied
+            .flatten()
+            .map_or(Picture::Host(picture), Picture::Device);
+        self.read(picture, clock).await?;
         self.reset();
         Ok(())
     }
@@ -230,12 +273,15 @@ impl Session {
     /// A picture that can't be prepared; a failing device.
     pub async fn read(
         &mut self,
-        frame: RgbImage,
+        frame: Picture,
         clock: impl Fn() -> f64,
     ) -> Result<Reading, SessionError> {
-        let size = [frame.width(), frame.height()];
+        let size = frame.size();
         let started = clock();
-        let faces = self.detector.detect_async(&frame).await?;
+        let faces = match &frame {
+            Picture::Host(picture) => self.detector.detect_async(picture).await?,
+            Picture::Device(picture) => self.detector.detect_on_device(picture).await?,
+        };
         let sight = self.follower.look(&faces, size);
         let found = clock();
         if let (Some(before), Some(now)) = (self.subject, sight.id)
@@ -356,50 +402,76 @@ impl Session {
     }
 
     /// A frame and its mask as the model takes them, by the rules of `trainer predict`.
-    fn prepare(&self, frame: RgbImage, sight: &Sight) -> Result<Shown, SessionError> {
+    pub(crate) fn prepare(&self, frame: Picture, sight: &Sight) -> Result<Shown, SessionError> {
         let preprocess = &self.pretrained.preprocess;
         let (left, top, frame, close_up) = match self.close_up(&frame, sight) {
             Some((left, top, cut)) => (left, top, cut, true),
             None => (0.0, 0.0, frame, false),
         };
-        let size @ [width, height] = [frame.width(), frame.height()];
-        let mask = match sight.outline {
-            Some(subject) if !close_up => MaskProtocol::Bold.mask(&[subject], size, preprocess)?,
-            _ => {
-                let whole = sight.whole || close_up;
-                GrayImage::from_pixel(width, height, Luma([u8::from(whole) * u8::MAX]))
+        let size = frame.size();
+        let subject = match sight.outline {
+            Some(subject) if !close_up => SubjectArea::Box(subject),
+            _ if sight.whole || close_up => SubjectArea::Whole,
+            _ => SubjectArea::Nobody,
+        };
+        let patch = self.pretrained.model.config().vision.patch_size;
+        let [x1, y1, x2, y2] = preprocess.centre_view(size)?;
+        let crop = [left + x1, top + y1, left + x2, top + y2];
+        let (frame, mask, coverage) = match frame {
+            Picture::Host(frame) => self.prepare_on_host(frame, subject, patch)?,
+            Picture::Device(picture) => {
+                let prepared = preprocess.frame_on_device(&picture, subject)?;
+                let coverage = prepared.coverage(patch)?;
+                (prepared.frame, prepared.mask, coverage)
             }
+        };
+        Ok(Shown {
+            frame,
+            mask,
+            coverage,
+            crop,
+        })
+    }
+
+    /// Frame, mask and its coverage of patches, computed here and sent to the device.
+    fn prepare_on_host(
+        &self,
+        frame: RgbImage,
+        subject: SubjectArea,
+        patch: usize,
+    ) -> Result<(Tensor<3>, Tensor<2>, Vec<f32>), SessionError> {
+        let preprocess = &self.pretrained.preprocess;
+        let (width, height) = frame.dimensions();
+        let filled = |level| GrayImage::from_pixel(width, height, Luma([level]));
+        let mask = match subject {
+            SubjectArea::Box(subject) => {
+                MaskProtocol::Bold.mask(&[subject], [width, height], preprocess)?
+            }
+            SubjectArea::Whole => filled(u8::MAX),
+            SubjectArea::Nobody => filled(0),
         };
         let clip = Clip {
             frames: vec![frame],
             masks: vec![mask],
         };
         let prepared = preprocess.clip(&clip, &Crops::Centre)?;
-        let [x1, y1, x2, y2] = preprocess.centre_view(size)?;
-        let crop = [left + x1, top + y1, left + x2, top + y2];
         let side = prepared.size;
-        let patch = self.pretrained.model.config().vision.patch_size;
         let coverage = patch_coverage(&prepared.masks, side, patch)?;
         let device = self.pretrained.device();
         let frame = TensorData::new(prepared.frames, [3, side, side]);
         let mask = TensorData::new(prepared.masks, [side, side]);
-        Ok(Shown {
-            frame: tensor(frame, &device),
-            mask: tensor(mask, &device),
-            coverage,
-            crop,
-        })
+        Ok((tensor(frame, &device), tensor(mask, &device), coverage))
     }
 
     /// What a model that learned from faces that fill the frame is shown, with its left and top edge
     /// in the picture: the face of whoever is followed, or the box drawn by hand.
-    fn close_up(&self, picture: &RgbImage, sight: &Sight) -> Option<(f32, f32, RgbImage)> {
+    fn close_up(&self, picture: &Picture, sight: &Sight) -> Option<(f32, f32, Picture)> {
         let card = self.info.card.as_ref()?;
         let square = sight.square.filter(|_| card.close_up)?;
         Some((
             square.left.round(),
             square.top.round(),
-            square.cut(picture)?,
+            picture.cut(&square)?,
         ))
     }
 
@@ -420,8 +492,8 @@ fn tensor<const D: usize>(data: TensorData, device: &Device) -> Tensor<D> {
     Tensor::from_data(data, device)
 }
 
-/// The values of a matrix, row after row, once the device has them.
-pub(crate) async fn read(tensor: Tensor<2>) -> Result<Vec<f32>, SessionError> {
+/// The values of a tensor, row after row, once the device has them.
+pub(crate) async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, SessionError> {
     let device = |error: &dyn std::fmt::Display| SessionError::Device(error.to_string());
     let data = tensor
         .into_data_async()

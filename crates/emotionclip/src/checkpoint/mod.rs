@@ -69,6 +69,17 @@ pub fn read(bytes: impl Into<Bytes>, name: &str) -> Result<StateDict, Checkpoint
         .map_err(|fault| fault.in_file(name))
 }
 
+/// As [`read`], for a safetensors file and nothing else: a program that reads no other carries no
+/// other reader.
+///
+/// # Errors
+/// Those of [`read`] that concern safetensors.
+pub fn read_safetensors(bytes: impl Into<Bytes>, name: &str) -> Result<StateDict, CheckpointError> {
+    let read = safetensors::read(&bytes.into());
+    read.and_then(without_prefix)
+        .map_err(|fault| fault.in_file(name))
+}
+
 /// What an unknown file looks like.
 fn hint(bytes: &[u8]) -> String {
     if bytes.starts_with(b"version https://git-lfs") {

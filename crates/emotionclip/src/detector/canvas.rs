@@ -1,9 +1,10 @@
 //! The square that the network sees a picture in.
 
+use burn::tensor::Tensor;
 use image::RgbImage;
 
 use super::face::{Bounds, Face, KeyPoints};
-use crate::preprocess::{PreprocessError, resize_bicubic};
+use crate::preprocess::{DevicePicture, PreprocessError, resize_bicubic, resize_on_device};
 
 /// What the network was trained with where there is no picture: black.
 const MARGIN: f32 = -1.0;
@@ -23,31 +24,57 @@ impl Canvas {
     /// at the right or bottom.
     pub fn fit(picture: &RgbImage, side: usize) -> Result<(Self, Vec<f32>), PreprocessError> {
         let (width, height) = picture.dimensions();
-        let target = u32::try_from(side).unwrap_or(u32::MAX);
-        if width == 0 || height == 0 {
-            return Err(PreprocessError::EmptyPicture { width, height });
-        }
-        let [fitted_width, fitted_height] = fitted_size([width, height], target);
+        let (canvas, [fitted_width, fitted_height]) = Self::of([width, height], side)?;
         let resized = resize_bicubic(picture, fitted_width, fitted_height)?;
-        let left = (target.saturating_sub(fitted_width) / 2) as usize;
-        let top = (target.saturating_sub(fitted_height) / 2) as usize;
+        let [left, top] = canvas.offset.map(|offset| offset as usize);
 
         let mut values = vec![MARGIN; 3 * side * side];
         for (plane, channel) in values.chunks_exact_mut(side * side).zip(0..) {
             let rows = plane.chunks_exact_mut(side).skip(top).zip(resized.rows());
             for (row, pixels) in rows {
                 for (value, pixel) in row.iter_mut().skip(left).zip(pixels) {
-                    let level: u8 = pixel.0[channel];
-                    *value = f32::from(level) / 127.5 - 1.0;
+                    *value = value_of(pixel.0[channel]);
                 }
             }
         }
-        let ratio = |picture: u32, fitted: u32| (f64::from(picture) / f64::from(fitted)) as f32;
-        let canvas = Self {
-            offset: [left as f32, top as f32],
-            scale: [ratio(width, fitted_width), ratio(height, fitted_height)],
-        };
         Ok((canvas, values))
+    }
+
+    /// As [`fit`](Self::fit) for a picture on a device: the tensor `[3, side, side]` there.
+    pub fn fit_on_device(
+        picture: &DevicePicture,
+        side: usize,
+    ) -> Result<(Self, Tensor<3>), PreprocessError> {
+        let (canvas, fitted) = Self::of(picture.size(), side)?;
+        let levels = std::array::from_fn(|level| value_of(level as u8));
+        let corner = canvas.offset.map(|offset| offset as usize);
+        let levels = Box::new([levels; 3]);
+        let values = resize_on_device(
+            picture,
+            fitted,
+            levels,
+            [side, corner[0], corner[1]],
+            MARGIN,
+        )?;
+        Ok((canvas, values))
+    }
+
+    /// Where a picture of `[width, height]` pixels lies, and its size there.
+    fn of(
+        size @ [width, height]: [u32; 2],
+        side: usize,
+    ) -> Result<(Self, [u32; 2]), PreprocessError> {
+        let target = u32::try_from(side).unwrap_or(u32::MAX);
+        if width == 0 || height == 0 {
+            return Err(PreprocessError::EmptyPicture { width, height });
+        }
+        let fitted = fitted_size(size, target);
+        let ratio = |axis: usize| (f64::from(size[axis]) / f64::from(fitted[axis])) as f32;
+        let canvas = Self {
+            offset: fitted.map(|side| (target.saturating_sub(side) / 2) as f32),
+            scale: [ratio(0), ratio(1)],
+        };
+        Ok((canvas, fitted))
     }
 
     /// A face in pixels of the canvas as one in pixels of the picture.
@@ -66,6 +93,11 @@ impl Canvas {
             score: face.score,
         }
     }
+}
+
+/// What the network takes for a level.
+fn value_of(level: u8) -> f32 {
+    f32::from(level) / 127.5 - 1.0
 }
 
 /// `[width, height]` scaled so that the longer side is `target`; no side vanishes.

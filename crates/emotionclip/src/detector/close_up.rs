@@ -3,6 +3,7 @@
 use image::RgbImage;
 
 use super::face::Bounds;
+use crate::preprocess::DevicePicture;
 
 /// Side of the square over the longer side of the face's box. The detector's boxes in 59 training
 /// pictures of FER2013, drawn with a fixed seed, are 0.88 of the picture wide and 0.86 high (medians;
@@ -29,6 +30,25 @@ impl Square {
     /// lies wholly outside.
     pub fn cut(&self, picture: &RgbImage) -> Option<RgbImage> {
         let (width, height) = picture.dimensions();
+        let ([left, top], side) = self.placed([width, height])?;
+        let pixel = |start: i32, offset: u32, length: u32| {
+            let position = i64::from(start) + i64::from(offset);
+            position.clamp(0, i64::from(length) - 1) as u32
+        };
+        Some(RgbImage::from_fn(side, side, |x, y| {
+            *picture.get_pixel(pixel(left, x, width), pixel(top, y, height))
+        }))
+    }
+
+    /// As [`cut`](Self::cut) for a picture on a device.
+    pub fn cut_on_device(&self, picture: &DevicePicture) -> Option<DevicePicture> {
+        let (corner, side) = self.placed(picture.size())?;
+        Some(picture.part(corner, [side, side]))
+    }
+
+    /// Left and top edge and side in whole pixels of a picture of `[width, height]`; `None` where
+    /// there is nothing to see.
+    fn placed(&self, [width, height]: [u32; 2]) -> Option<([i32; 2], u32)> {
         let &Self { left, top, side } = self;
         let meets = left < width as f32
             && top < height as f32
@@ -40,14 +60,8 @@ impl Square {
         if !meets || side > 4.0 * longest {
             return None;
         }
-        let pixel = |start: f32, offset: u32, length: u32| {
-            let position = start.round() as i64 + i64::from(offset);
-            position.clamp(0, i64::from(length) - 1) as u32
-        };
-        let side = (side.round() as u32).max(1);
-        Some(RgbImage::from_fn(side, side, |x, y| {
-            *picture.get_pixel(pixel(left, x, width), pixel(top, y, height))
-        }))
+        let corner = [left, top].map(|edge| edge.round() as i32);
+        Some((corner, (side.round() as u32).max(1)))
     }
 
     fn around([x, y]: [f32; 2], side: f32) -> Self {

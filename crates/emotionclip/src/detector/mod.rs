@@ -43,6 +43,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use bytes::Bytes;
 use image::RgbImage;
 
+use crate::preprocess::{DevicePicture, PreprocessError};
 use canvas::Canvas;
 
 pub use close_up::Square;
@@ -127,6 +128,59 @@ impl Detector {
     /// A picture without pixels or of absurd size, a failing device.
     pub async fn detect_async(&self, picture: &RgbImage) -> Result<Vec<Face>, DetectorError> {
         let (canvas, outputs) = self.compute(picture)?;
+        self.faces_async(canvas, outputs).await
+    }
+
+    /// As [`detect_async`](Self::detect_async) for a picture that is on the detector's device already.
+    ///
+    /// # Errors
+    /// A picture without pixels or of absurd size, a failing device.
+    pub async fn detect_on_device(
+        &self,
+        picture: &DevicePicture,
+    ) -> Result<Vec<Face>, DetectorError> {
+        let (canvas, input) = self.fit_on_device(picture)?;
+        let outputs = self.network.forward(input);
+        self.faces_async(canvas, outputs.squeeze_dim(0)).await
+    }
+
+    /// What the network is given of a picture, `[1, 3, side, side]` in [−1, 1].
+    ///
+    /// # Errors
+    /// A picture without pixels or of absurd size.
+    pub fn input(&self, picture: &RgbImage) -> Result<Tensor<4>, DetectorError> {
+        Ok(self.fit(picture)?.1)
+    }
+
+    /// As [`input`](Self::input) for a picture that is on the detector's device already.
+    ///
+    /// # Errors
+    /// A picture without pixels or of absurd size.
+    pub fn input_on_device(&self, picture: &DevicePicture) -> Result<Tensor<4>, DetectorError> {
+        Ok(self.fit_on_device(picture)?.1)
+    }
+
+    fn fit(&self, picture: &RgbImage) -> Result<(Canvas, Tensor<4>), PreprocessError> {
+        let side = self.network.config().input_size;
+        let (canvas, values) = Canvas::fit(picture, side)?;
+        let input = TensorData::new(values, [1, 3, side, side]);
+        Ok((canvas, Tensor::from_data(input, &self.device)))
+    }
+
+    fn fit_on_device(
+        &self,
+        picture: &DevicePicture,
+    ) -> Result<(Canvas, Tensor<4>), PreprocessError> {
+        let side = self.network.config().input_size;
+        let (canvas, input) = Canvas::fit_on_device(picture, side)?;
+        Ok((canvas, input.unsqueeze_dim(0)))
+    }
+
+    async fn faces_async(
+        &self,
+        canvas: Canvas,
+        outputs: Tensor<2>,
+    ) -> Result<Vec<Face>, DetectorError> {
         let values = outputs
             .into_data_async()
             .await
@@ -144,12 +198,8 @@ impl Detector {
     /// What the network says about a picture, `[anchors, 17]`, and where the picture lay in its
     /// input.
     fn compute(&self, picture: &RgbImage) -> Result<(Canvas, Tensor<2>), DetectorError> {
-        let side = self.network.config().input_size;
-        let (canvas, values) = Canvas::fit(picture, side)?;
-        let input = TensorData::new(values, [1, 3, side, side]);
-        let outputs = self
-            .network
-            .forward(Tensor::<4>::from_data(input, &self.device));
+        let (canvas, input) = self.fit(picture)?;
+        let outputs = self.network.forward(input);
         Ok((canvas, outputs.squeeze_dim(0)))
     }
 

@@ -40,7 +40,7 @@ pub(super) fn read(
     device: &Device,
 ) -> Result<(BlazeFace, f32), DetectorError> {
     // Read first: it checks the header that the metadata is then taken from.
-    let tensors = checkpoint::read(bytes.clone(), name)?;
+    let tensors = checkpoint::read_safetensors(bytes.clone(), name)?;
     let metadata = safetensors::SafeTensors::read_metadata(&bytes)
         .ok()
         .and_then(|(_, header)| header.metadata().clone()?.remove(METADATA_KEY))

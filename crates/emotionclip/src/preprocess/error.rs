@@ -128,4 +128,9 @@ pub enum PreprocessError {
         /// Side of a patch in pixels.
         patch: usize,
     },
+    /// Settings that only the host prepares with.
+    #[error(
+        "a device resizes pictures with antialiasing only; prepare interpolated ones on the host"
+    )]
+    NotOnDevice,
 }

@@ -13,6 +13,14 @@ pub(super) struct Taps<const N: usize> {
     weights: [f32; N],
 }
 
+impl<const N: usize> Taps<N> {
+    /// The weighted sum of the source pixels' values.
+    pub(super) fn sum(&self, value: impl Fn(usize) -> f32) -> f32 {
+        let terms = self.pixels.iter().zip(self.weights);
+        terms.map(|(&pixel, weight)| value(pixel) * weight).sum()
+    }
+}
+
 /// Bilinear taps of the output pixels `outputs` when `source` pixels become `target`.
 pub(super) fn bilinear_taps(source: u32, target: u32, outputs: Range<u32>) -> Vec<Taps<2>> {
     let last = source.saturating_sub(1) as usize;
@@ -83,23 +91,17 @@ pub(super) fn interpolate<const N: usize>(
         narrowed.extend(
             columns
                 .iter()
-                .map(|taps| weighted_sum(taps, |pixel| sample(row * width + pixel))),
+                .map(|taps| taps.sum(|pixel| sample(row * width + pixel))),
         );
     }
     let mut plane = Vec::with_capacity(rows.len() * columns.len());
     for taps in rows {
-        plane.extend((0..columns.len()).map(|column| {
-            weighted_sum(taps, |row| {
-                narrowed[(row - first_row) * columns.len() + column]
-            })
-        }));
+        plane
+            .extend((0..columns.len()).map(|column| {
+                taps.sum(|row| narrowed[(row - first_row) * columns.len() + column])
+            }));
     }
     plane
-}
-
-fn weighted_sum<const N: usize>(taps: &Taps<N>, value: impl Fn(usize) -> f32) -> f32 {
-    let terms = taps.pixels.iter().zip(taps.weights);
-    terms.map(|(&pixel, weight)| value(pixel) * weight).sum()
 }
 
 #[cfg(test)]

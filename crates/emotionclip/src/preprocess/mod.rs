@@ -21,6 +21,7 @@
 
 mod config;
 mod coverage;
+mod device;
 mod error;
 mod geometry;
 mod interpolate;
@@ -38,6 +39,9 @@ use resize::resize_bicubic_window;
 
 pub use config::{CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocess, Resampling};
 pub use coverage::patch_coverage;
+pub(crate) use device::resize_on_device;
+pub use device::{DeviceFrame, SubjectArea};
+pub use emotionclip_kernels::DevicePicture;
 pub use error::PreprocessError;
 pub use resize::resize_bicubic;
 pub use subject::{Letterbox, MaskProtocol, SubjectBox};

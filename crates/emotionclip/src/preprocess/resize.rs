@@ -12,13 +12,14 @@
 
 use core::ops::Range;
 
+use emotionclip_kernels::Taps;
 use image::RgbImage;
 
 use super::error::PreprocessError;
 use super::geometry::{MAX_PIXELS, Window};
 
 /// Fraction bits of PIL's weights: 32 less 8 of the pixel and 2 for overshoot and sign.
-const PRECISION_BITS: u32 = 32 - 8 - 2;
+pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
 /// Half a level in fixed point, so that the shift rounds to nearest.
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 const CHANNELS: usize = 3;
@@ -44,23 +45,7 @@ pub(super) fn resize_bicubic_window(
     window: Window,
 ) -> Result<RgbImage, PreprocessError> {
     let (source_width, source_height) = picture.dimensions();
-    for (width, height) in [(source_width, source_height), (width, height)] {
-        if width == 0 || height == 0 {
-            return Err(PreprocessError::EmptyPicture { width, height });
-        }
-    }
-    let rows_of = |height: u32| u64::from(window.width) * u64::from(height);
-    if rows_of(source_height.max(window.height)) > MAX_PIXELS {
-        return Err(PreprocessError::TooLarge {
-            width: source_width,
-            height: source_height,
-            target_width: u64::from(width),
-            target_height: u64::from(height),
-            limit: MAX_PIXELS,
-        });
-    }
-    let columns = filter_taps(source_width, width, window.columns());
-    let rows = filter_taps(source_height, height, window.rows());
+    let [columns, rows] = window_taps([source_width, source_height], [width, height], window)?;
     // Taps advance with the output, so the first and the last row bound what is read.
     let first_row = rows.first().map_or(0, |taps| taps.start);
     let last_row = rows
@@ -79,12 +64,34 @@ pub(super) fn resize_bicubic_window(
     })
 }
 
-/// The source pixels that one output pixel is made of.
-struct Taps {
-    /// First source pixel.
-    start: usize,
-    /// Fixed-point weights of the pixels from `start` on.
-    weights: Vec<i32>,
+/// The taps of both axes for the part `window` of a picture of `source` pixels that becomes `target`.
+///
+/// # Errors
+/// As [`resize_bicubic`].
+pub(super) fn window_taps(
+    source: [u32; 2],
+    target: [u32; 2],
+    window: Window,
+) -> Result<[Vec<Taps>; 2], PreprocessError> {
+    for [width, height] in [source, target] {
+        if width == 0 || height == 0 {
+            return Err(PreprocessError::EmptyPicture { width, height });
+        }
+    }
+    let rows_of = |height: u32| u64::from(window.width) * u64::from(height);
+    if rows_of(source[1].max(window.height)) > MAX_PIXELS {
+        return Err(PreprocessError::TooLarge {
+            width: source[0],
+            height: source[1],
+            target_width: u64::from(target[0]),
+            target_height: u64::from(target[1]),
+            limit: MAX_PIXELS,
+        });
+    }
+    Ok([
+        filter_taps(source[0], target[0], window.columns()),
+        filter_taps(source[1], target[1], window.rows()),
+    ])
 }
 
 /// Catmull-Rom kernel, a = −0.5, of support 2.

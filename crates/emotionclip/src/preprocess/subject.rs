@@ -58,7 +58,7 @@ impl SubjectBox {
             })
     }
 
-    fn is_finite(&self) -> bool {
+    pub(super) fn is_finite(&self) -> bool {
         [self.x1, self.y1, self.x2, self.y2]
             .iter()
             .all(|coordinate| coordinate.is_finite())

@@ -17,6 +17,7 @@ use burn::tensor::Shape;
 
 use super::{CoveragePlan, KernelBackend, LayerNormPlan};
 use crate::Activation;
+use crate::picture::ResamplePlan;
 use crate::plan::{AttentionPlan, LinearPlan, Patches, SubjectPlan, Weights};
 
 /// What attention with one softmax keeps: its inputs, its output, and the rows' statistics.
@@ -541,6 +542,15 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
                 (prepared.finish(y), untracked::<B, C>(stats))
             }
         }
+    }
+
+    fn resample(
+        pixels: IntTensor<Self>,
+        table: IntTensor<Self>,
+        plan: ResamplePlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (frame, mask) = B::resample(pixels, table, plan);
+        (untracked::<B, C>(frame), untracked::<B, C>(mask))
     }
 
     fn cover(masks: FloatTensor<Self>, plan: CoveragePlan) -> FloatTensor<Self> {

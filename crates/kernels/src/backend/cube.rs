@@ -7,6 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::launch::{folded, output, run};
 use super::{CoveragePlan, KernelBackend, LayerNormPlan};
+use crate::picture::ResamplePlan;
 use crate::plan::{self, AttentionPlan, LinearPlan, Planned, SubjectPlan, Walk, Weights};
 
 /// Batch and tokens of a joint projection, with the numbers of every attention launch.
@@ -281,5 +282,41 @@ impl KernelBackend for CubeBackend {
             &info,
         );
         covered
+    }
+
+    fn resample(
+        pixels: CubeTensor,
+        table: CubeTensor,
+        plan: ResamplePlan,
+    ) -> (CubeTensor, CubeTensor) {
+        let [pixels, table] = [pixels, table].map(into_contiguous);
+        // Words as well, which a buffer doesn't mind.
+        let narrowed = output(&pixels, [plan.narrowed], plan.kernels);
+        let frame = output(&pixels, [3, plan.side, plan.side], plan.kernels);
+        let mask = output(&pixels, [plan.mask_side(); 2], plan.kernels);
+        let pass = |file, mask, outputs: usize, buffers: &[&CubeTensor], info: &[u32]| {
+            let planned = plan::resample(file, plan.fraction_bits, mask);
+            let groups = folded(outputs.div_ceil(planned.rows));
+            run(planned.shader, planned.threads, groups, buffers, info);
+        };
+        pass(
+            "resample_rows.wgsl",
+            false,
+            plan.narrowed,
+            &[&pixels, &table, &narrowed],
+            &plan.rows_info,
+        );
+        let mut buffers = vec![&narrowed, &table, &frame];
+        if plan.has_mask {
+            buffers.push(&mask);
+        }
+        pass(
+            "resample_columns.wgsl",
+            plan.has_mask,
+            plan.side * plan.side,
+            &buffers,
+            &plan.columns_info,
+        );
+        (frame, mask)
     }
 }

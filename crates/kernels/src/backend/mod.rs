@@ -13,13 +13,18 @@ mod autodiff;
 )]
 mod cube;
 mod launch;
+#[cfg(target_family = "wasm")]
+mod share;
 
 pub(crate) use launch::Adapter;
+#[cfg(target_family = "wasm")]
+pub(crate) use share::buffer;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
+use crate::picture::ResamplePlan;
 use crate::plan::{AttentionPlan, LinearPlan, MaskKind, Patches, SubjectPlan, Weights};
 use crate::{Activation, AttentionMask, HalfWeights, Kernels};
 
@@ -129,15 +134,26 @@ pub trait KernelBackend: Backend {
     /// Coverage `[B, m]` of masks `[B, S, S]`.
     #[fusion(meta = shapes::coverage)]
     fn cover(masks: FloatTensor<Self>, plan: CoveragePlan) -> FloatTensor<Self>;
+
+    /// A frame `[3, S, S]` from a picture's words, and its mask `[S, S]` where the plan has one; has
+    /// no gradient.
+    #[fusion(meta = shapes::resample)]
+    fn resample(
+        pixels: IntTensor<Self>,
+        table: IntTensor<Self>,
+        plan: ResamplePlan,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
 /// Output shapes, known before a kernel runs.
 #[cfg(feature = "fusion")]
 mod shapes {
     use burn::backend::fusion::custom::TensorSpec as Spec;
-    use burn::tensor::Shape;
+    use burn::tensor::{DType, Shape};
 
-    use super::{AttentionPlan, CoveragePlan, LayerNormPlan, LinearPlan, SubjectPlan};
+    use super::{
+        AttentionPlan, CoveragePlan, LayerNormPlan, LinearPlan, ResamplePlan, SubjectPlan,
+    };
 
     fn spec<const D: usize>(like: &Spec, shape: [usize; D]) -> Spec {
         Spec::new(Shape::from(shape), like.dtype)
@@ -214,6 +230,14 @@ mod shapes {
     pub(super) fn coverage(masks: &Spec, plan: &CoveragePlan) -> Spec {
         let grid = masks.shape[1] / plan.patch;
         spec(masks, [masks.shape[0], grid * grid])
+    }
+
+    pub(super) fn resample(_: &Spec, _: &Spec, plan: &ResamplePlan) -> (Spec, Spec) {
+        let spec = |shape: &[usize]| Spec::new(Shape::from(shape.to_vec()), DType::F32);
+        (
+            spec(&[3, plan.side, plan.side]),
+            spec(&[plan.mask_side(), plan.mask_side()]),
+        )
     }
 }
 
@@ -341,6 +365,15 @@ pub(crate) fn layer_norm(
         LayerNormPlan { kernels, epsilon },
     );
     Tensor::from_dispatch(normed)
+}
+
+pub(crate) fn resample(
+    pixels: Tensor<1, Int>,
+    plan: ResamplePlan,
+    table: Tensor<1, Int>,
+) -> (Tensor<3>, Tensor<2>) {
+    let (frame, mask) = Dispatch::resample(pixels.into_dispatch(), table.into_dispatch(), plan);
+    (Tensor::from_dispatch(frame), Tensor::from_dispatch(mask))
 }
 
 pub(crate) fn patch_coverage(kernels: Kernels, masks: Tensor<3>, patch: usize) -> Tensor<2> {

@@ -291,6 +291,18 @@ fn every_permutation_of_the_reductions_is_valid() {
 }
 
 #[test]
+fn both_passes_of_a_resize_are_valid() {
+    for (file, mask) in [
+        ("resample_rows.wgsl", false),
+        ("resample_columns.wgsl", false),
+        ("resample_columns.wgsl", true),
+    ] {
+        let planned = resample(file, 22, mask);
+        check(&planned.shader, planned.threads);
+    }
+}
+
+#[test]
 fn software_blocks_leave_few_rows_idle() {
     assert_eq!(register_rows(51, 51), 51);
     assert_eq!(register_rows(51, 17), 17);

@@ -93,7 +93,7 @@ fn frame(step: u32) -> RgbImage {
 }
 
 fn ask(session: &mut Session, frame: RgbImage) -> Reading {
-    block_on(session.read(frame, || 0.0)).unwrap()
+    block_on(session.read(Picture::Host(frame), || 0.0)).unwrap()
 }
 
 #[test]
