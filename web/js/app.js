@@ -50,7 +50,7 @@ const state = {
   /** Counts sources, so that a late answer isn't shown over another picture. */
   source: 0,
   subject: { mode: 'auto' },
-  rate: { since: 0, frames: 0 },
+  rate: { since: -Infinity, frames: 0 },
 };
 
 // ------------------------------------------------------------------ what is said

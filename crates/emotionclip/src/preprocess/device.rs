@@ -269,7 +269,8 @@ mod tests {
                 }
             }
         }
-        assert!(partly > 50, "{partly}");
+        // Not only masks that are full or empty.
+        assert!(partly > 40, "{partly}");
     }
 
     #[test]
