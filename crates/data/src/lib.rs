@@ -8,6 +8,7 @@ pub mod dfer;
 pub mod faces;
 pub mod folder;
 pub mod goemotions;
+mod guard;
 pub mod pairs;
 pub mod prepare;
 pub mod shards;

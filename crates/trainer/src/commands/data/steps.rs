@@ -127,7 +127,7 @@ Without --index and --sentiment, `trainer data sentiment` scores the sentences."
 #[command(after_help = IMPORT_EXAMPLES)]
 #[group(skip)]
 pub struct ImportArgs {
-    /// Folder of <id>/frames and <id>/human_boxes.json
+    /// Folder of <id>/frames or <id>/frames.hdf5, and <id>/human_boxes.json
     #[arg(value_name = "VIDEOS")]
     videos: PathBuf,
     /// Folder of <id>/transcript_cleaned.json [default: beside the frames]
