@@ -13,3 +13,4 @@ pub mod pairs;
 pub mod prepare;
 pub mod shards;
 pub mod synthetic;
+pub mod yolo;
