@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 /// The clip that all others are cut from.
 pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/clips/sample.webm");
+/// A person reading, see the folder's README.
+const SPEECH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/speech.ogg");
 const CAPTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus");
 
 /// Runs ffmpeg.
@@ -27,7 +29,14 @@ fn run_ffmpeg(args: &[&str]) -> bool {
     status.success()
 }
 
-/// A folder as people have them: a WebM, an MP4, one turned by its metadata, one of varying frame rate,
+/// Arguments of ffmpeg for the clip with speech under it, from a second on for so many.
+fn spoken<'a>(from: &'a str, seconds: &'a str) -> [&'a str; 12] {
+    let sound = ["-ss", from, "-t", seconds, "-i", SPEECH];
+    let [a, b, c, d, e, f] = sound;
+    ["-i", SAMPLE, a, b, c, d, e, f, "-map", "0:v", "-map", "1:a"]
+}
+
+/// A folder as people have them, with speech: a WebM, an MP4, one turned by its metadata, one of varying frame rate,
 /// one that is sound alone and one that nobody captioned.
 ///
 /// # Panics
@@ -36,19 +45,24 @@ fn run_ffmpeg(args: &[&str]) -> bool {
 pub fn write_videos(folder: &Path) {
     let inside = |name: &str| folder.join(name).display().to_string();
     std::fs::create_dir_all(folder.join("more")).expect("a writable folder");
-    std::fs::copy(SAMPLE, folder.join("sample.webm")).expect("a writable folder");
+    let sample = inside("sample.webm");
+    let copied = ["-c:v", "copy", "-c:a", "copy", &sample];
+    ffmpeg(&[&spoken("0", "8.59")[..], &copied].concat());
     let small = "scale=240:-2";
     let mpeg4 = ["-c:v", "mpeg4", "-q:v", "4"];
-    let make = |filter: &str, extra: &[&str], name: &str| {
-        let mut args = vec!["-i", SAMPLE, "-vf", filter];
+    let make = |sound: [&str; 2], filter: &str, extra: &[&str], name: &str| {
+        let mut args = spoken(sound[0], sound[1]).to_vec();
+        args.extend(["-vf", filter]);
         args.extend(mpeg4);
         args.extend(extra);
         let path = inside(name);
         args.push(&path);
         ffmpeg(&args);
     };
-    make(&format!("hflip,{small}"), &[], "mirrored.mp4");
-    make(&format!("{small},transpose=clock"), &[], "upright.mp4");
+    let mirrored = format!("hflip,{small}");
+    make(["8.59", "9.04"], &mirrored, &[], "mirrored.mp4");
+    let lying = format!("{small},transpose=clock");
+    make(["17.63", "7.1"], &lying, &[], "upright.mp4");
     // Pictures lie on their side, the metadata says how to turn them.
     let (upright, turned) = (inside("upright.mp4"), inside("more/turned.mp4"));
     let copy = ["-i", &upright, "-c", "copy"];
@@ -58,11 +72,8 @@ pub fn write_videos(folder: &Path) {
     assert!(known, "ffmpeg sets a rotation");
     std::fs::remove_file(folder.join("upright.mp4")).expect("a writable folder");
     // Every fifth frame is missing.
-    make(
-        &format!("{small},setpts=1.7*PTS,select='mod(n,5)'"),
-        &["-fps_mode", "vfr"],
-        "slow.mkv",
-    );
+    let slow = format!("{small},setpts=1.7*PTS,select='mod(n,5)'");
+    make(["8.59", "16.14"], &slow, &["-fps_mode", "vfr"], "slow.mkv");
     ffmpeg(&[
         "-f",
         "lavfi",
@@ -70,7 +81,8 @@ pub fn write_videos(folder: &Path) {
         "sine=440:duration=3",
         &inside("tone.mp4"),
     ]);
-    make(&format!("negate,{small}"), &["-t", "3"], "silent.mp4");
+    let negative = format!("negate,{small}");
+    make(["0", "3"], &negative, &["-t", "3"], "uncaptioned.mp4");
     for (name, place) in [
         ("sample.srt", "sample.srt"),
         ("mirrored.vtt", "mirrored.en.vtt"),
@@ -83,26 +95,33 @@ pub fn write_videos(folder: &Path) {
     }
 }
 
-/// Two small videos with captions.
+/// Two small videos with speech and captions.
 ///
 /// # Panics
 ///
 /// If ffmpeg or the disk refuses.
 pub fn write_small_videos(folder: &Path) {
     std::fs::create_dir_all(folder).expect("a writable folder");
-    for (filter, video, captions, place) in [
-        ("scale=160:-2", "sample.mp4", "sample.srt", "sample.srt"),
+    let (small, mirrored) = ("scale=160:-2", "hflip,scale=160:-2");
+    for (sound, filter, video, captions, place) in [
         (
-            "hflip,scale=160:-2",
+            ["0", "8.59"],
+            small,
+            "sample.mp4",
+            "sample.srt",
+            "sample.srt",
+        ),
+        (
+            ["8.59", "9.04"],
+            mirrored,
             "mirrored.mp4",
             "mirrored.vtt",
             "mirrored.en.vtt",
         ),
     ] {
         let path = folder.join(video).display().to_string();
-        ffmpeg(&[
-            "-i", SAMPLE, "-vf", filter, "-c:v", "mpeg4", "-q:v", "4", &path,
-        ]);
+        let encoded = ["-vf", filter, "-c:v", "mpeg4", "-q:v", "4", &path];
+        ffmpeg(&[&spoken(sound[0], sound[1])[..], &encoded].concat());
         std::fs::copy(Path::new(CAPTIONS).join(captions), folder.join(place))
             .expect("a writable folder");
     }

@@ -57,7 +57,7 @@ mod needs_ffmpeg {
             "{frames}"
         );
         assert!(named(frames, "tone").contains("no video stream"));
-        assert!(named(step(&result, "captions"), "silent").contains("no captions"));
+        assert!(named(step(&result, "captions"), "uncaptioned").contains("no captions"));
         let video = |id: &str| -> Value {
             let path = sandbox.path(&format!("work/videos/{id}/video.json"));
             serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
@@ -83,15 +83,14 @@ mod needs_ffmpeg {
             .map(|sample| sample["text"].as_str().unwrap())
             .collect();
         for text in [
-            "I can't believe that she is really gone.",
-            "Oh my god, wait, is that really you?",
-            "This is the happiest day of my life!",
-            "I feel so lonely without her, I hate it.",
-            "I love you so much, you idiot.",
-            "it hurts so much",
-            "that is so funny thank you",
-            "Leave me alone, I am so angry with all of you!",
-            "Nobody told me that you were here.",
+            "Unless to be rather cold-hearted and rather selfish is to be ill-disposed.",
+            "He might even have been made amiable himself.",
+            "He was not an ill-disposed young man.",
+            "Had he married a more amiable woman, he might have been made still more respectable than he was.",
+            "and mister john dashwood had then leisure to consider how much there might be prudently in his power \
+             to do for them",
+            "And Mister John Dashwood had then leisure to consider how much there might be prudently in his power \
+             to do for them.",
         ] {
             assert!(texts.contains(text), "'{text}' is not in {texts:#?}");
         }
@@ -156,6 +155,8 @@ mod needs_ffmpeg {
         );
         let config = std::fs::read_to_string(sandbox.path("run/config.toml")).unwrap();
         assert!(config.contains("kind = \"shards\""), "{config}");
+        let waited = trained["data_wait_share"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&waited), "{trained}");
         // The loss is that of real pairs: with four of them guessing costs ln 4.
         let metrics = std::fs::read_to_string(sandbox.path("run/metrics.jsonl")).unwrap();
         let losses: Vec<f64> = metrics

@@ -72,6 +72,20 @@ fn rolling_captions_are_said_once() {
 }
 
 #[test]
+fn a_rolling_line_that_stands_through_a_silence_is_said_once() {
+    let vtt = "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\n \nhello<00:00:01.000><c> there</c>\n\n\
+               00:00:02.000 --> 00:00:02.010\nhello there\n \n\n\
+               00:00:03.000 --> 00:00:05.000\nhello there\nmy<00:00:04.000><c> friend</c>\n";
+    let words = read(vtt).words;
+    let said: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    assert_eq!(said, ["hello", "there", "my", "friend"]);
+    // Whoever says the same again, in a caption of its own, says it again.
+    let again = "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nhello there\n\n\
+                 00:00:03.000 --> 00:00:05.000\nhello there\nmy friend\n";
+    assert_eq!(read(again).words.len(), 6);
+}
+
+#[test]
 fn overlapping_cues_end_where_the_next_begins() {
     let list = r#"[{"text":"one two","start":0,"duration":5},{"text":"three. [Music]","start":2,"duration":2},
                    {"text":"three.","start":3.5,"duration":1}]"#;

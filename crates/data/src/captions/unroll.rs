@@ -19,7 +19,12 @@ pub(super) fn unroll(cues: Vec<Cue>) -> Vec<Cue> {
         };
         let touches = cue.start <= shown.1 + TOUCHING;
         let end = cue.end;
-        if touches {
+        // After a silence too, where words with times of their own roll in below a line that has none.
+        let rolls_in = match cue.lines.as_slice() {
+            [top, below, ..] => !is_timed(top) && is_timed(below),
+            _ => false,
+        };
+        if touches || rolls_in {
             let repeated = cue.lines.iter().position(|line| plain(line) == shown.0);
             // Only lines from the top: what stands below a new line is new.
             if repeated == Some(0) {
@@ -47,6 +52,10 @@ pub(super) fn unroll(cues: Vec<Cue>) -> Vec<Cue> {
         }
     }
     unrolled
+}
+
+fn is_timed(line: &[Piece]) -> bool {
+    line.iter().any(|piece| piece.start.is_some())
 }
 
 fn plain(line: &[Piece]) -> String {

@@ -15,6 +15,7 @@ mod filters;
 mod frames;
 mod index;
 mod inputs;
+mod packed;
 mod release;
 mod sentiment;
 mod step;

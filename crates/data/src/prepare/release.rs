@@ -3,11 +3,12 @@
 //! | theirs | becomes |
 //! |---|---|
 //! | `<videos>/<id>/frames/00000001.jpg` … | hard links or copies in `frames/`, with their numbers |
+//! | `<videos>/<id>/frames.hdf5` | the same, written out |
 //! | `<captions>/<id>/transcript_cleaned.json` | `captions.json` |
 //! | `<videos>/<id>/human_boxes.json` | `boxes.json`, in the pixels of their letterboxed canvas |
 //! | the index with its neutral scores, and the sentiment logits | `sentiment.json`; a sentence that the index lacks counts as neutral |
 //!
-//! Frames in HDF5 have to be unpacked first; the error says how.
+//! Where a video has both a folder of frames and a packed file, the folder is taken.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use super::captions::CaptionFile;
 use super::error::PrepareError;
 use super::frames::{describe, frame_name, remove};
 use super::inputs::encode_id;
+use super::packed::PackedFrames;
 use super::sentiment::{SentenceScore, SentimentFile};
 use super::step::{self, Failed, Limits, Outcome, Skip, StepProgress, StepReport};
 use super::subjects::{BoxSpace, BoxesFile, parse_release};
@@ -100,18 +102,9 @@ fn import(
 ) -> Result<Outcome, Failed> {
     let source = files.videos.join(name);
     let captions = files.captions.as_ref().unwrap_or(&files.videos).join(name);
-    let from = source.join("frames");
-    if !from.is_dir() {
-        return Err(if source.join("frames.hdf5").is_file() {
-            Skip::broken(
-                name,
-                "frames.hdf5 has to be unpacked into frames/ first, see docs/corpus.md",
-            )
-            .into()
-        } else {
-            Skip::left_out(name, "no frames folder").into()
-        });
-    }
+    let Some(frames) = Frames::of(&source).map_err(|reason| Skip::broken(name, reason))? else {
+        return Err(Skip::left_out(name, "no frames folder and no frames.hdf5").into());
+    };
     let sentences: Vec<ReleaseSentence> =
         read_video_file(&captions.join("transcript_cleaned.json"))
             .map_err(|reason| Skip::broken(name, reason))?;
@@ -123,7 +116,7 @@ fn import(
     for part in [&folder.join("video.json"), &to, &partial_of(&to)] {
         remove(part)?;
     }
-    let (first, count) = copy_frames(name, &from, &partial_of(&to))?;
+    let (first, count) = frames.write_to(name, &partial_of(&to))?;
     let mut video = describe(&partial_of(&to), first, count, FOLDER_RATE)
         .map_err(|skip| Skip::broken(name, skip.reason))?;
     std::fs::rename(partial_of(&to), &to).map_err(PrepareError::io(&to))?;
@@ -196,45 +189,106 @@ fn scores_of(name: &str, sentences: &[Sentence], scores: &Scores) -> Vec<Sentenc
     sentences.iter().map(score).collect()
 }
 
-/// Links or copies frames that are numbered without a gap; gives the first number and how many.
-fn copy_frames(name: &str, from: &Path, to: &Path) -> Result<(usize, usize), Failed> {
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(from)
-        .map_err(PrepareError::io(from))?
-        .flatten()
-    {
-        let file = entry.file_name().to_string_lossy().into_owned();
-        let number = file.strip_suffix(".jpg").filter(|stem| stem.len() == 8);
-        match number.and_then(|number| number.parse::<usize>().ok()) {
-            Some(number) => numbers.push(number),
-            None => {
-                return Err(Skip::broken(
-                    name,
-                    format!("frames/{file} is no frame (00000001.jpg)"),
-                )
-                .into());
+/// Where a video's frames are.
+enum Frames {
+    /// A folder of files.
+    Folder(PathBuf),
+    /// A packed file.
+    Packed(PackedFrames),
+}
+
+impl Frames {
+    /// Those of a video's folder.
+    fn of(source: &Path) -> Result<Option<Self>, String> {
+        let (folder, packed) = (source.join("frames"), source.join("frames.hdf5"));
+        if folder.is_dir() {
+            return Ok(Some(Self::Folder(folder)));
+        }
+        if !packed.is_file() {
+            return Ok(None);
+        }
+        let opened = PackedFrames::open(&packed);
+        let opened = opened.map_err(|problem| format!("frames.hdf5: {problem}"))?;
+        Ok(Some(Self::Packed(opened)))
+    }
+
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => "frames",
+            Self::Packed(_) => "frames.hdf5",
+        }
+    }
+
+    fn names(&self, video: &str) -> Result<Vec<String>, Failed> {
+        match self {
+            Self::Folder(folder) => {
+                let listed = std::fs::read_dir(folder).map_err(PrepareError::io(folder))?;
+                let name =
+                    |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+                Ok(listed.flatten().map(name).collect())
+            }
+            Self::Packed(file) => {
+                let names = file.names();
+                Ok(names
+                    .map_err(|problem| Skip::broken(video, format!("frames.hdf5: {problem}")))?)
             }
         }
     }
-    numbers.sort_unstable();
-    let Some(first) = numbers.first().copied() else {
-        return Err(Skip::left_out(name, "no frame in frames/").into());
-    };
-    if let Some((number, _)) = (first..)
-        .zip(&numbers)
-        .find(|(expected, found)| expected != *found)
-    {
-        return Err(Skip::broken(name, format!("frames/{} is missing", frame_name(number))).into());
-    }
-    std::fs::create_dir_all(to).map_err(PrepareError::io(to))?;
-    for number in &numbers {
-        let (source, target) = (from.join(frame_name(*number)), to.join(frame_name(*number)));
-        // A link costs no space; across disks it has to be a copy.
-        if std::fs::hard_link(&source, &target).is_err() {
-            std::fs::copy(&source, &target).map_err(PrepareError::io(&target))?;
+
+    /// Links, copies or unpacks frames that are numbered without a gap; gives the first number and how
+    /// many.
+    fn write_to(&self, video: &str, to: &Path) -> Result<(usize, usize), Failed> {
+        let label = self.label();
+        let mut numbers = Vec::new();
+        for file in self.names(video)? {
+            let number = file.strip_suffix(".jpg").filter(|stem| stem.len() == 8);
+            match number.and_then(|number| number.parse::<usize>().ok()) {
+                Some(number) => numbers.push(number),
+                None => {
+                    let problem =
+                        format!("{label}/{} is no frame (00000001.jpg)", file.escape_debug());
+                    return Err(Skip::broken(video, problem).into());
+                }
+            }
         }
+        numbers.sort_unstable();
+        let Some(first) = numbers.first().copied() else {
+            return Err(Skip::left_out(video, format!("no frame in {label}")).into());
+        };
+        if let Some((number, _)) = (first..)
+            .zip(&numbers)
+            .find(|(expected, found)| expected != *found)
+        {
+            let problem = format!("{label}/{} is missing", frame_name(number));
+            return Err(Skip::broken(video, problem).into());
+        }
+        std::fs::create_dir_all(to).map_err(PrepareError::io(to))?;
+        for number in &numbers {
+            self.write_one(video, *number, to)?;
+        }
+        Ok((first, numbers.len()))
     }
-    Ok((first, numbers.len()))
+
+    fn write_one(&self, video: &str, number: usize, to: &Path) -> Result<(), Failed> {
+        let target = to.join(frame_name(number));
+        match self {
+            Self::Folder(folder) => {
+                let source = folder.join(frame_name(number));
+                // A link costs no space; across disks it has to be a copy.
+                if std::fs::hard_link(&source, &target).is_err() {
+                    std::fs::copy(&source, &target).map_err(PrepareError::io(&target))?;
+                }
+            }
+            Self::Packed(file) => {
+                let written = file.write(number, to);
+                let broken = |problem| Skip::broken(video, format!("frames.hdf5: {problem}"));
+                written
+                    .map_err(broken)?
+                    .map_err(PrepareError::io(&target))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn read_video_file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, String> {

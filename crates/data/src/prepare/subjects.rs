@@ -15,6 +15,7 @@ use super::index::frame_range;
 use super::step::{self, Failed, Limits, Outcome, Skip, StepProgress, StepReport};
 use super::work::{WorkFolder, read_json, stamp, write_json};
 use crate::decode::read_picture;
+use crate::yolo::Yolo;
 
 /// Side in pixels of the canvas that the release's detector sees a frame in.
 const CANVAS: f32 = 640.0;
@@ -76,6 +77,8 @@ pub enum BoxSource {
         /// What identifies it.
         identity: String,
     },
+    /// People whom a YOLO finds, each frame on its own.
+    People(Box<Yolo>),
     /// The release's form, `<id>/human_boxes.json` or `<id>.json` in a folder.
     Import {
         /// The folder.
@@ -116,6 +119,13 @@ fn prepare(work: &WorkFolder, id: &str, source: &BoxSource) -> Result<Outcome, F
         BoxSource::Detect { identity, .. } => {
             stamp(&("detect", identity, &video.digest, &captions.stamp))
         }
+        BoxSource::People(yolo) => stamp(&(
+            "yolo",
+            yolo.digest(),
+            yolo.settings(),
+            &video.digest,
+            &captions.stamp,
+        )),
         BoxSource::Import { folder, space } => {
             let path = import_path(folder, id, &video.source)?;
             let bytes = read_limited(&path).map_err(|reason| Skip::broken(id, reason))?;
@@ -142,6 +152,22 @@ fn prepare(work: &WorkFolder, id: &str, source: &BoxSource) -> Result<Outcome, F
                 .map_err(|reason| Skip::broken(id, reason))?;
             (BoxSpace::Frame, frames, Vec::new())
         }
+        BoxSource::People(yolo) => {
+            let mut frames = BTreeMap::new();
+            for number in spoken_frames(&video, &captions) {
+                let path = folder.join("frames").join(frame_name(number));
+                let picture = read_picture(&path).map_err(|error| Skip::broken(id, error))?;
+                // What one picture shows of the file holds for all videos.
+                let people = yolo
+                    .detect(&picture)
+                    .map_err(|error| PrepareError::Unusable(error.to_string()))?;
+                let stored = people
+                    .iter()
+                    .map(|person| stored(person.edges, person.score));
+                frames.insert(number, stored.collect());
+            }
+            (BoxSpace::Frame, frames, Vec::new())
+        }
         BoxSource::Import { folder, space } => {
             let path = import_path(folder, id, &video.source)?;
             let bytes = read_limited(&path).map_err(|reason| Skip::broken(id, reason))?;
@@ -164,13 +190,8 @@ fn prepare(work: &WorkFolder, id: &str, source: &BoxSource) -> Result<Outcome, F
     Ok(Outcome::made(file.dropped))
 }
 
-/// Boxes of every frame that lies in a sentence. Runs of frames are followed each on its own.
-fn detect(
-    folder: &Path,
-    video: &VideoFile,
-    captions: &CaptionFile,
-    detector: &Detector,
-) -> Result<BTreeMap<usize, Vec<StoredBox>>, String> {
+/// Numbers of the frames that lie in a sentence, in order.
+fn spoken_frames(video: &VideoFile, captions: &CaptionFile) -> Vec<usize> {
     let mut is_wanted = vec![false; video.frames];
     for sentence in &captions.sentences {
         for number in frame_range(sentence, video.fps) {
@@ -180,14 +201,27 @@ fn detect(
             }
         }
     }
+    let numbers = (video.first..).zip(is_wanted);
+    numbers
+        .filter_map(|(number, is_wanted)| is_wanted.then_some(number))
+        .collect()
+}
+
+/// Faces of every frame that lies in a sentence. Runs of frames are followed each on its own.
+fn detect(
+    folder: &Path,
+    video: &VideoFile,
+    captions: &CaptionFile,
+    detector: &Detector,
+) -> Result<BTreeMap<usize, Vec<StoredBox>>, String> {
     let mut found = BTreeMap::new();
-    let mut tracker = None;
-    for (index, is_wanted) in is_wanted.into_iter().enumerate() {
-        if !is_wanted {
+    let mut tracker: Option<Tracker> = None;
+    let mut last = None;
+    for number in spoken_frames(video, captions) {
+        if last.is_some_and(|last| number != last + 1) {
             tracker = None;
-            continue;
         }
-        let number = video.first + index;
+        last = Some(number);
         let picture =
             read_picture(&folder.join(frame_name(number))).map_err(|error| error.to_string())?;
         let size = [picture.width(), picture.height()];
@@ -199,13 +233,17 @@ fn detect(
         let boxes = tracker.update(&faces, size).iter().filter_map(|track| {
             let SubjectBox { x1, y1, x2, y2, .. } =
                 track.face.subject(Growth::HEAD_AND_SHOULDERS, size)?;
-            // To a tenth of a pixel, which is more than a detector knows.
-            let [x1, y1, x2, y2] = [x1, y1, x2, y2].map(|edge| (edge * 10.0).round() / 10.0);
-            Some([x1, y1, x2, y2, (track.face.score * 1e4).round() / 1e4])
+            Some(stored([x1, y1, x2, y2], track.face.score))
         });
         found.insert(number, boxes.collect());
     }
     Ok(found)
+}
+
+/// To a tenth of a pixel, which is more than a detector knows.
+fn stored(edges: [f32; 4], score: f32) -> StoredBox {
+    let [x1, y1, x2, y2] = edges.map(|edge| (edge * 10.0).round() / 10.0);
+    [x1, y1, x2, y2, (score * 1e4).round() / 1e4]
 }
 
 /// The file of a video's boxes, by its id as it is in the folder or as it was before it was encoded.

@@ -19,7 +19,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::json;
 
-use super::batch::{BatchMaker, Prefetcher};
+use super::batch::{BatchMaker, Prefetcher, loader_workers};
 use super::checkpoint::{CheckpointFolder, RunState, load};
 use super::config::{RunConfig, Stage, StageInput, StageTexts, TowerMode};
 use super::corpus::{Source, corpus_card, corpus_labels};
@@ -68,6 +68,8 @@ pub struct Outcome {
     pub train_seconds: f64,
     /// Pairs a second.
     pub clips_per_second: f64,
+    /// Share of the time since the run was started or resumed in which a step waited for its data.
+    pub data_wait_share: f64,
     /// Name of the device.
     pub device: String,
     /// Seed.
@@ -173,12 +175,11 @@ impl Run {
             self.pretrained.tokenizer.clone(),
             self.pretrained.preprocess.clone(),
         )?;
-        let mut batches = Prefetcher::new(maker.clone(), self.state.step..total, 1);
+        let mut batches = Prefetcher::new(maker.clone(), self.state.step..total, loader_workers())?;
         let mut history = History::default();
         let mut recent = Vec::new();
         let mut saved_at = Instant::now();
-        let mut waited = Duration::ZERO;
-        let started = Instant::now();
+        let (mut waited, mut stepped) = (Duration::ZERO, Duration::ZERO);
         let bar = context.progress(total as u64, "training");
         bar.set_position(self.state.step as u64);
         let clips = self.config.stages.clone();
@@ -201,15 +202,10 @@ impl Run {
             let rate = rates.frame_rest.learning_rate;
             let scale = self.logit_scale();
             history.losses.push((self.state.step, loss, rate));
-            log.step(
-                self.state.step,
-                loss,
-                rate,
-                scale,
-                data_wait,
-                step_started.elapsed(),
-            )?;
-            show(&bar, stage, loss, &self.state, waited, started.elapsed());
+            let elapsed = step_started.elapsed();
+            stepped += elapsed;
+            log.step(self.state.step, loss, rate, scale, data_wait, elapsed)?;
+            show(&bar, stage, loss, &self.state, share(waited, stepped));
             let every = self.config.validate_every_steps;
             if every > 0 && self.state.step.is_multiple_of(every) && self.state.step < total {
                 let accuracy = self.validate(&validation, stage)?;
@@ -249,7 +245,7 @@ impl Run {
         log.finish()?;
         self.checkpoints
             .save(&self.state, &self.pretrained, &self.optimizer)?;
-        self.outcome(history, validation_accuracy)
+        self.outcome(history, validation_accuracy, share(waited, stepped))
     }
 
     fn step(
@@ -349,7 +345,12 @@ impl Run {
         Ok(accuracy(&readings))
     }
 
-    fn outcome(&self, history: History, validation_accuracy: f64) -> anyhow::Result<Outcome> {
+    fn outcome(
+        &self,
+        history: History,
+        validation_accuracy: f64,
+        data_wait_share: f64,
+    ) -> anyhow::Result<Outcome> {
         let pretrained = self.inference();
         let bytes = pretrained.to_bytes()?;
         let model_path = self.folder.join(MODEL);
@@ -363,6 +364,7 @@ impl Run {
             validation_accuracy,
             train_seconds: self.state.train_seconds,
             clips_per_second: self.state.clips as f64 / self.state.train_seconds.max(1e-9),
+            data_wait_share,
             device: self.device.name.clone(),
             seed: self.config.seed,
             history,
@@ -473,21 +475,19 @@ pub fn interrupt_flag() -> Arc<AtomicBool> {
     Arc::clone(&FLAG)
 }
 
-fn show(
-    bar: &ProgressBar,
-    stage: &Stage,
-    loss: f64,
-    state: &RunState,
-    waited: Duration,
-    elapsed: Duration,
-) {
-    let share = 100.0 * waited.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
+fn show(bar: &ProgressBar, stage: &Stage, loss: f64, state: &RunState, waiting: f64) {
+    let share = 100.0 * waiting;
     let speed = state.clips as f64 / state.train_seconds.max(1e-9);
     bar.set_position(state.step as u64);
     bar.set_message(format!(
         "{}: loss {loss:.3}, {speed:.0} clips/s, {share:.0} % waiting for data",
         stage.name
     ));
+}
+
+/// How much of some time was waiting.
+fn share(waited: Duration, whole: Duration) -> f64 {
+    waited.as_secs_f64() / whole.as_secs_f64().max(1e-9)
 }
 
 /// JSON lines and TensorBoard events of a run.
@@ -527,11 +527,13 @@ impl MetricLog {
             "logit_scale": logit_scale,
             "data_seconds": data_wait.as_secs_f64(),
             "step_seconds": elapsed.as_secs_f64(),
+            "data_share": share(data_wait, elapsed),
         }))?;
         let scalars = [
             ("train/loss", loss),
             ("train/learning_rate", learning_rate),
             ("train/logit_scale", logit_scale),
+            ("train/data_share", share(data_wait, elapsed)),
         ];
         Ok(self.events.scalars(step as u64, &scalars)?)
     }

@@ -8,6 +8,7 @@ use emotionclip_data::prepare::{
     BoxSpace, EvaluationSets, FrameSettings, IndexFilters, Inputs, Limits, PrepareError,
 };
 use emotionclip_data::shards::ShardSettings;
+use emotionclip_data::yolo::YoloSettings;
 
 use super::outcome::or_bad;
 use crate::failure::bad_input;
@@ -145,6 +146,29 @@ pub struct BoxArgs {
         requires = "boxes"
     )]
     pub box_space: BoxSpaceArg,
+    /// A YOLO of yours that finds people, an ONNX file: v5 to v12, v26 and their like [default: the
+    /// built-in detector of faces]
+    #[arg(long, value_name = "FILE", conflicts_with = "boxes")]
+    pub detector: Option<PathBuf>,
+    /// Name or number of the class that the YOLO looks for
+    #[arg(long, value_name = "CLASS", default_value_t = YoloSettings::default().class, requires = "detector")]
+    detector_class: String,
+    /// Score that the YOLO's boxes must exceed
+    #[arg(long, value_name = "SCORE", default_value_t = YoloSettings::default().confidence, value_parser = score, requires = "detector")]
+    detector_confidence: f32,
+    /// Of the YOLO's boxes that share more than this of their union the best stays
+    #[arg(long, value_name = "SHARE", default_value_t = YoloSettings::default().overlap, value_parser = score, requires = "detector")]
+    detector_overlap: f32,
+}
+
+impl BoxArgs {
+    pub fn yolo(&self) -> YoloSettings {
+        YoloSettings {
+            class: self.detector_class.clone(),
+            confidence: self.detector_confidence,
+            overlap: self.detector_overlap,
+        }
+    }
 }
 
 /// As [`BoxSpace`], by name.
@@ -245,6 +269,11 @@ impl ShardArgs {
             seed: self.shard_seed,
         }
     }
+}
+
+/// As [`share`], in single precision.
+fn score(text: &str) -> Result<f32, String> {
+    share(text).map(|value| value as f32)
 }
 
 /// A number from 0 to 1.

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use emotionclip_data::prepare::{IndexReport, PrepareError, StepProgress, StepReport};
 use emotionclip_data::shards::{ShardError, ShardList};
+use emotionclip_data::yolo::YoloError;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -27,6 +28,12 @@ impl Blame for PrepareError {
 }
 
 impl Blame for ShardError {
+    fn is_bad_input(&self) -> bool {
+        true
+    }
+}
+
+impl Blame for YoloError {
     fn is_bad_input(&self) -> bool {
         true
     }

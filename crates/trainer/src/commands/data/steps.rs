@@ -10,6 +10,7 @@ use emotionclip_data::prepare::{
     prepare_sentiment, prepare_subjects, write_index,
 };
 use emotionclip_data::shards::write_shards;
+use emotionclip_data::yolo::Yolo;
 
 use super::options::{
     BoxArgs, FilterArgs, FrameArgs, InputArgs, ModelArgs, SentenceArgs, ShardArgs, WorkArgs,
@@ -127,7 +128,7 @@ Without --index and --sentiment, `trainer data sentiment` scores the sentences."
 #[command(after_help = IMPORT_EXAMPLES)]
 #[group(skip)]
 pub struct ImportArgs {
-    /// Folder of <id>/frames and <id>/human_boxes.json
+    /// Folder of <id>/frames or <id>/frames.hdf5, and <id>/human_boxes.json
     #[arg(value_name = "VIDEOS")]
     videos: PathBuf,
     /// Folder of <id>/transcript_cleaned.json [default: beside the frames]
@@ -200,12 +201,15 @@ impl<'a> Job<'a> {
     }
 
     fn subjects(&mut self, args: &BoxArgs) -> anyhow::Result<()> {
-        let source = match &args.boxes {
-            Some(folder) => BoxSource::Import {
+        let source = match (&args.boxes, &args.detector) {
+            (Some(folder), _) => BoxSource::Import {
                 folder: folder.clone(),
                 space: args.box_space.into(),
             },
-            None => BoxSource::Detect {
+            (None, Some(file)) => {
+                BoxSource::People(Box::new(or_bad(Yolo::open(file, args.yolo()))?))
+            }
+            (None, None) => BoxSource::Detect {
                 detector: Box::new(Mutex::new(Detector::bundled(
                     &self.context.open_device()?.device,
                 )?)),
