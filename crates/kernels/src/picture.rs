@@ -159,7 +159,7 @@ pub(crate) use plan::ResamplePlan;
 
 #[cfg(feature = "wgpu")]
 mod plan {
-    use super::*;
+    use super::{Device, DevicePicture, Int, Kernels, Resample, Tensor, TensorData};
 
     /// The numbers of both launches, as an argument.
     #[derive(Clone, Copy, Debug)]

@@ -309,7 +309,7 @@ impl Engine {
     /// If there is none, it can't be used or the device fails.
     #[wasm_bindgen(js_name = readPicture)]
     pub async fn read_picture(&mut self) -> JsResult<JsValue> {
-        let picture = Picture::Device(self.opened()?);
+        let picture = Picture::device(self.opened()?);
         let reading = self.session()?.read(picture, Date::now).await;
         to_js(&reading.map_err(|error| thrown(&error))?)
     }

@@ -47,7 +47,7 @@ impl Session {
         let found = read(self.detector().input_on_device(&device)?).await?;
         let wanted = read(self.detector().input(&host)?).await?;
         let detector = 127.5 * apart(&found, &wanted);
-        let found = self.prepare(Picture::Device(device), &sight)?;
+        let found = self.prepare(Picture::device(device), &sight)?;
         let wanted = self.prepare(Picture::Host(host), &sight)?;
         let (mask, other) = (
             read(found.mask.clone()).await?,

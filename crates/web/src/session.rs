@@ -24,10 +24,15 @@ pub enum Picture {
     /// On the host, which prepares it.
     Host(RgbImage),
     /// In the memory of the model's device, which prepares it there.
-    Device(DevicePicture),
+    Device(Box<DevicePicture>),
 }
 
 impl Picture {
+    /// A picture in the device's memory.
+    pub fn device(picture: DevicePicture) -> Self {
+        Self::Device(Box::new(picture))
+    }
+
     /// Width and height in pixels.
     pub fn size(&self) -> [u32; 2] {
         match self {
@@ -39,7 +44,7 @@ impl Picture {
     fn cut(&self, square: &Square) -> Option<Self> {
         match self {
             Self::Host(picture) => square.cut(picture).map(Self::Host),
-            Self::Device(picture) => square.cut_on_device(picture).map(Self::Device),
+            Self::Device(picture) => square.cut_on_device(picture).map(Self::device),
         }
     }
 }
@@ -261,7 +266,7 @@ impl Session {
         let copied = on_device.then(|| DevicePicture::from_rgb(picture.as_raw(), size, &device));
         let picture = copied
             .flatten()
-            .map_or(Picture::Host(picture), Picture::Device);
+            .map_or(Picture::Host(picture), Picture::device);
         self.read(picture, clock).await?;
         self.reset();
         Ok(())

@@ -3,14 +3,14 @@
 /// The forms in which exports give their boxes. `[1, rows, columns]` is the output's shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// A row a candidate: centre, size, how sure it is an object, each class's share of that. YOLOv5, v6
+    /// A row a candidate: centre, size, how sure it is an object, each class's share of that. `YOLOv5`, v6
     /// and v7.
     Objectness,
     /// A row a candidate: centre, size, each class's score.
     Scores,
-    /// The same with a column a candidate. YOLOv8, v9, 11 and 12.
+    /// The same with a column a candidate. `YOLOv8`, v9, 11 and 12.
     ScoresFirst,
-    /// A row a box: edges, score, class; nothing left to suppress. YOLOv10 and 26.
+    /// A row a box: edges, score, class; nothing left to suppress. `YOLOv10` and 26.
     EndToEnd,
 }
 
