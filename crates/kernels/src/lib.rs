@@ -24,6 +24,8 @@ mod backend;
 #[cfg(feature = "wgpu")]
 pub mod check;
 mod choice;
+#[cfg(not(target_family = "wasm"))]
+mod cpu;
 mod half_weights;
 mod layers;
 #[cfg(feature = "wgpu")]
@@ -39,6 +41,6 @@ mod shader;
 mod template;
 
 pub use attention::{AttentionMask, masked_attention};
-pub use choice::{Choice, Kernels, TileSet, UnknownChoice};
+pub use choice::{Choice, DeviceKernels, Kernels, TileSet, UnknownChoice};
 pub use half_weights::{HalfWeights, HalfWeightsError};
 pub use layers::{Activation, layer_norm, linear, linear_half, patch_coverage, patch_embedding};
