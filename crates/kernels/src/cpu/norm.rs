@@ -21,15 +21,10 @@ impl WithSimd for Rows<'_> {
         let (biases, last_bias) = S::as_simd_f32s(self.bias);
         let rows = self.x.chunks_exact(width);
         for (row, output) in rows.zip(self.output.chunks_exact_mut(width)) {
-            let mean = sum(simd, row, |x| x) / width as f32;
+            let mean = sum::<S, false>(simd, row, 0.0) / width as f32;
+            let squares = sum::<S, true>(simd, row, mean);
             let centre = simd.splat_f32s(mean);
-            let spread = |x| {
-                let x = simd.sub_f32s(x, centre);
-                simd.mul_f32s(x, x)
-            };
             let (whole, rest) = S::as_simd_f32s(row);
-            let squares: f32 = rest.iter().map(|x| (x - mean) * (x - mean)).sum();
-            let squares = squares + sum(simd, &row[..row.len() - rest.len()], spread);
             let scale = 1.0 / (squares / width as f32 + self.epsilon).sqrt();
             let scales = simd.splat_f32s(scale);
             let (to, last) = S::as_mut_simd_f32s(output);
@@ -44,15 +39,27 @@ impl WithSimd for Rows<'_> {
     }
 }
 
-/// `Σ f(x)` in four sums of vectors; what fills no vector goes in as it is.
+/// `Σ (x − centre)`, or of its squares, in four sums of vectors.
 #[inline(always)]
-fn sum<S: Simd>(simd: S, row: &[f32], f: impl Fn(S::f32s) -> S::f32s) -> f32 {
+fn sum<S: Simd, const SQUARES: bool>(simd: S, row: &[f32], centre: f32) -> f32 {
     let (vectors, rest) = S::as_simd_f32s(row);
+    let centres = simd.splat_f32s(centre);
     let mut sums = [simd.splat_f32s(0.0); 4];
-    for (index, x) in vectors.iter().enumerate() {
-        sums[index % 4] = simd.add_f32s(sums[index % 4], f(*x));
+    for part in vectors.chunks(sums.len()) {
+        for (sum, x) in sums.iter_mut().zip(part) {
+            let x = simd.sub_f32s(*x, centres);
+            *sum = if SQUARES {
+                simd.mul_add_e_f32s(x, x, *sum)
+            } else {
+                simd.add_f32s(*sum, x)
+            };
+        }
     }
     let [a, b, c, d] = sums;
-    let total = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
-    simd.reduce_sum_f32s(total) + rest.iter().sum::<f32>()
+    let mut total = simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d)));
+    for x in rest {
+        let x = x - centre;
+        total += if SQUARES { x * x } else { x };
+    }
+    total
 }

@@ -160,7 +160,13 @@ impl Task<'_, '_> {
                     let columns = &weight[row * width..][self.columns.clone()];
                     for (tile, columns) in columns.chunks(lanes).enumerate() {
                         let place = (tile * DEPTH + at) * lanes;
-                        block[place..][..columns.len()].copy_from_slice(columns);
+                        // Line by line, because a call to copy so little costs as much again.
+                        let (lines, rest) = columns.as_chunks::<LINE>();
+                        let (to, end) = block[place..][..columns.len()].as_chunks_mut::<LINE>();
+                        for (to, line) in to.iter_mut().zip(lines) {
+                            *to = *line;
+                        }
+                        end.copy_from_slice(rest);
                     }
                 }
             }
@@ -247,18 +253,28 @@ impl Task<'_, '_> {
             let residual = residual.map_or(none, |all| &all[row..][columns.clone()]);
             let (residuals, last_residual) = S::as_simd_f32s(residual);
             let (outputs, last) = S::as_mut_simd_f32s(output);
-            let end = |y, bias, residual| {
-                let y = math::activate(simd, activation, simd.add_f32s(y, bias));
-                simd.add_f32s(y, residual)
-            };
             for ((y, bias), residual) in outputs.iter_mut().zip(biases).zip(residuals) {
-                *y = end(*y, *bias, *residual);
+                *y = end(simd, activation, *y, *bias, *residual);
             }
             let parts = [&*last, last_bias, last_residual];
             let [y, bias, residual] = parts.map(|part| simd.partial_load_f32s(part));
-            simd.partial_store_f32s(last, end(y, bias, residual));
+            simd.partial_store_f32s(last, end(simd, activation, y, bias, residual));
         }
     }
+}
+
+/// `act(y + bias) + residual`. No closure: those aren't inlined for sure, and a vector's operations are
+/// calls elsewhere.
+#[inline(always)]
+fn end<S: Simd>(
+    simd: S,
+    activation: Activation,
+    y: S::f32s,
+    bias: S::f32s,
+    residual: S::f32s,
+) -> S::f32s {
+    let y = math::activate(simd, activation, simd.add_f32s(y, bias));
+    simd.add_f32s(y, residual)
 }
 
 /// Lines of memory that will be needed, `stride` numbers apart.
@@ -294,35 +310,48 @@ impl Lines {
     }
 }
 
+/// The products of a few rows and a tile of W. By index and returned as a value, because sums that
+/// anything points to stay in memory.
+#[inline(always)]
+fn sums<S: Simd, const COUNT: usize, const VECTORS: usize>(
+    simd: S,
+    rows: &[f32],
+    panel: &[[S::f32s; VECTORS]],
+    mut ahead: Lines,
+) -> [[S::f32s; VECTORS]; COUNT] {
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; COUNT];
+    for (x, weights) in rows.as_chunks::<COUNT>().0.iter().zip(panel) {
+        ahead.fetch();
+        for row in 0..COUNT {
+            let x = simd.splat_f32s(x[row]);
+            for column in 0..VECTORS {
+                sums[row][column] = simd.mul_add_e_f32s(x, weights[column], sums[row][column]);
+            }
+        }
+    }
+    sums
+}
+
 /// Adds the products of a few rows and a tile of W to the output's `columns`.
 #[inline(always)]
 fn add<S: Simd, const COUNT: usize, const VECTORS: usize>(
     simd: S,
     rows: &[f32],
     panel: &[[S::f32s; VECTORS]],
-    mut ahead: Lines,
+    ahead: Lines,
     output: &mut [&mut [f32]],
     columns: Range<usize>,
 ) {
-    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; COUNT];
-    for (x, weights) in rows.as_chunks::<COUNT>().0.iter().zip(panel) {
-        ahead.fetch();
-        for (sums, x) in sums.iter_mut().zip(x) {
-            let x = simd.splat_f32s(*x);
-            for (sum, weight) in sums.iter_mut().zip(weights) {
-                *sum = simd.mul_add_e_f32s(x, *weight, *sum);
-            }
-        }
-    }
-    for (output, sums) in output.iter_mut().zip(&sums) {
+    let sums = sums::<S, COUNT, VECTORS>(simd, rows, panel, ahead);
+    for (output, sums) in output.iter_mut().zip(sums) {
         let output = &mut output[columns.clone()];
         if output.len() == VECTORS * S::F32_LANES {
             let (output, _) = S::as_mut_simd_f32s(output);
             for (output, sum) in output.iter_mut().zip(sums) {
-                *output = simd.add_f32s(*output, *sum);
+                *output = simd.add_f32s(*output, sum);
             }
         } else {
-            let sums: &[f32] = bytemuck::cast_slice(sums);
+            let sums: &[f32] = bytemuck::cast_slice(&sums);
             for (output, sum) in output.iter_mut().zip(sums) {
                 *output += sum;
             }
