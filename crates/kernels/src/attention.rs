@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use crate::Kernels;
 use crate::reference;
+use crate::{DeviceKernels, Kernels};
 
 /// Which token may attend to which, and how weights are split.
 #[derive(Clone, Debug)]
@@ -48,9 +48,24 @@ pub enum AttentionMask {
 ///
 /// If the width isn't divisible by `3 · heads`, or a mask's shape disagrees.
 pub fn masked_attention(qkv: Tensor<3>, heads: usize, mask: AttentionMask) -> Tensor<3> {
-    match Kernels::of(&qkv.device()) {
+    match DeviceKernels::of(&qkv.device()) {
         Some(kernels) => kernels.masked_attention(qkv, heads, mask),
         None => reference::masked_attention(qkv, heads, mask),
+    }
+}
+
+impl DeviceKernels {
+    /// [`masked_attention`] with these kernels.
+    ///
+    /// # Panics
+    ///
+    /// As [`masked_attention`].
+    pub fn masked_attention(&self, qkv: Tensor<3>, heads: usize, mask: AttentionMask) -> Tensor<3> {
+        match self {
+            Self::Wgsl(kernels) => kernels.masked_attention(qkv, heads, mask),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Cpu => reference::masked_attention(qkv, heads, mask),
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Choice {
     Auto,
     /// One tile set on every device that compiles WGSL.
     Forced(TileSet),
-    /// No kernels: tensor operations everywhere.
+    /// No kernels, neither WGSL nor the CPU's: tensor operations everywhere.
     Off,
 }
 
@@ -82,7 +82,38 @@ impl SubgroupSizes {
     }
 }
 
-/// The kernels of a device: tile set and variants.
+/// The kernels of a device, whichever it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKernels {
+    /// WGSL.
+    Wgsl(Kernels),
+    /// Vectors of the processor, for burn's CPU engine.
+    #[cfg(not(target_family = "wasm"))]
+    Cpu,
+}
+
+impl DeviceKernels {
+    /// The kernels to use on `device`, if it has any and they aren't switched off.
+    pub fn of(device: &Device) -> Option<Self> {
+        let choice = choice();
+        #[cfg(not(target_family = "wasm"))]
+        if choice != Choice::Off && crate::cpu::computes_on(device) {
+            return Some(Self::Cpu);
+        }
+        Kernels::with_choice(device, choice).map(Self::Wgsl)
+    }
+
+    /// The word for them: `cpu`, else the tile set's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wgsl(kernels) => kernels.tiles.name(),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+/// The WGSL kernels of a device: tile set and variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kernels {
     /// The tile set.
@@ -187,8 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn the_cpu_engine_has_no_kernels() {
-        let forced = Choice::Forced(TileSet::Plain);
-        assert_eq!(Kernels::with_choice(&Device::flex(), forced), None);
+    fn the_cpu_engine_has_its_own_kernels_but_for_gradients() {
+        let (device, forced) = (Device::flex(), Choice::Forced(TileSet::Plain));
+        assert_eq!(Kernels::with_choice(&device, forced), None);
+        assert_eq!(DeviceKernels::of(&device), Some(DeviceKernels::Cpu));
+        assert_eq!(DeviceKernels::of(&device.autodiff()), None);
     }
 }

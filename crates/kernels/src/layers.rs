@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::reference;
-use crate::{HalfWeights, Kernels};
+use crate::{DeviceKernels, HalfWeights, Kernels};
 
 /// What follows a matrix product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ pub fn linear(
     residual: Option<Tensor<2>>,
     activation: Activation,
 ) -> Tensor<2> {
-    match Kernels::of(&x.device()) {
+    match DeviceKernels::of(&x.device()) {
         Some(kernels) => kernels.linear(x, weight, bias, residual, activation),
         None => reference::linear(x, weight, bias, residual, activation),
     }
@@ -63,7 +63,7 @@ pub fn linear_half(
 ///
 /// If S is no multiple of P or the channels disagree.
 pub fn patch_embedding(images: Tensor<4>, weight: Tensor<4>) -> Tensor<3> {
-    match Kernels::of(&images.device()) {
+    match DeviceKernels::of(&images.device()) {
         Some(kernels) => kernels.patch_embedding(images, weight),
         None => reference::patch_embedding(images, weight),
     }
@@ -75,7 +75,7 @@ pub fn patch_embedding(images: Tensor<4>, weight: Tensor<4>) -> Tensor<3> {
 ///
 /// If the widths disagree.
 pub fn layer_norm(x: Tensor<2>, gain: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<2> {
-    match Kernels::of(&x.device()) {
+    match DeviceKernels::of(&x.device()) {
         Some(kernels) => kernels.layer_norm(x, gain, bias, epsilon),
         None => reference::layer_norm(x, gain, bias, epsilon),
     }
@@ -87,15 +87,109 @@ pub fn layer_norm(x: Tensor<2>, gain: Tensor<1>, bias: Tensor<1>, epsilon: f64) 
 ///
 /// If S is no multiple of P.
 pub fn patch_coverage(masks: Tensor<3>, patch: usize) -> Tensor<2> {
-    match Kernels::of(&masks.device()) {
+    match DeviceKernels::of(&masks.device()) {
         Some(kernels) => kernels.patch_coverage(masks, patch),
         None => reference::patch_coverage(masks, patch),
     }
 }
 
-#[cfg(feature = "wgpu")]
+#[cfg(any(feature = "wgpu", not(target_family = "wasm")))]
 fn is_f32<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == burn::tensor::DType::F32
+}
+
+/// Those of the operations that the device's kernels have; f32 only, else the reference.
+impl DeviceKernels {
+    /// [`linear`] with these kernels.
+    ///
+    /// # Panics
+    ///
+    /// As [`linear`].
+    pub fn linear(
+        &self,
+        x: Tensor<2>,
+        weight: Tensor<2>,
+        bias: Option<Tensor<1>>,
+        residual: Option<Tensor<2>>,
+        activation: Activation,
+    ) -> Tensor<2> {
+        match self {
+            Self::Wgsl(kernels) => kernels.linear(x, weight, bias, residual, activation),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Cpu if is_f32(&x) && is_f32(&weight) => {
+                reference::check_linear(x.dims(), weight.dims(), &bias, &residual);
+                crate::cpu::linear(x, weight, bias, residual, activation)
+            }
+            #[cfg(not(target_family = "wasm"))]
+            Self::Cpu => reference::linear(x, weight, bias, residual, activation),
+        }
+    }
+
+    /// [`patch_embedding`] with these kernels.
+    ///
+    /// # Panics
+    ///
+    /// As [`patch_embedding`].
+    pub fn patch_embedding(&self, images: Tensor<4>, weight: Tensor<4>) -> Tensor<3> {
+        match self {
+            Self::Wgsl(kernels) => kernels.patch_embedding(images, weight),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Cpu if is_f32(&images) && is_f32(&weight) => {
+                reference::check_patches(images.dims(), weight.dims());
+                crate::cpu::patch_embedding(images, weight)
+            }
+            #[cfg(not(target_family = "wasm"))]
+            Self::Cpu => reference::patch_embedding(images, weight),
+        }
+    }
+
+    /// [`layer_norm`] with these kernels.
+    ///
+    /// # Panics
+    ///
+    /// As [`layer_norm`].
+    pub fn layer_norm(
+        &self,
+        x: Tensor<2>,
+        gain: Tensor<1>,
+        bias: Tensor<1>,
+        epsilon: f64,
+    ) -> Tensor<2> {
+        match self {
+            Self::Wgsl(kernels) => kernels.layer_norm(x, gain, bias, epsilon),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Cpu if is_f32(&x) && is_f32(&gain) => {
+                check_norm(&x, &gain, &bias);
+                crate::cpu::layer_norm(x, gain, bias, epsilon)
+            }
+            #[cfg(not(target_family = "wasm"))]
+            Self::Cpu => reference::layer_norm(x, gain, bias, epsilon),
+        }
+    }
+
+    /// [`patch_coverage`] with these kernels.
+    ///
+    /// # Panics
+    ///
+    /// As [`patch_coverage`].
+    pub fn patch_coverage(&self, masks: Tensor<3>, patch: usize) -> Tensor<2> {
+        match self {
+            Self::Wgsl(kernels) => kernels.patch_coverage(masks, patch),
+            // One addition a pixel, once a frame.
+            #[cfg(not(target_family = "wasm"))]
+            Self::Cpu => reference::patch_coverage(masks, patch),
+        }
+    }
+}
+
+/// Refuses widths that disagree.
+#[cfg(any(feature = "wgpu", not(target_family = "wasm")))]
+fn check_norm(x: &Tensor<2>, gain: &Tensor<1>, bias: &Tensor<1>) {
+    assert_eq!(
+        [x.dims()[1]; 2],
+        [gain.dims()[0], bias.dims()[0]],
+        "width of the rows, gain and bias"
+    );
 }
 
 /// One path for each operation: the kernels for f32, else the reference. Without the feature `wgpu`
@@ -171,11 +265,7 @@ impl Kernels {
     ) -> Tensor<2> {
         #[cfg(feature = "wgpu")]
         if is_f32(&x) && is_f32(&gain) {
-            assert_eq!(
-                [x.dims()[1]; 2],
-                [gain.dims()[0], bias.dims()[0]],
-                "width of the rows, gain and bias"
-            );
+            check_norm(&x, &gain, &bias);
             return crate::backend::layer_norm(*self, x, gain, bias, epsilon);
         }
         reference::layer_norm(x, gain, bias, epsilon)

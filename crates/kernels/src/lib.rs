@@ -25,6 +25,8 @@ mod backend;
 #[cfg(feature = "wgpu")]
 pub mod check;
 mod choice;
+#[cfg(not(target_family = "wasm"))]
+mod cpu;
 mod half_weights;
 mod layers;
 mod picture;
@@ -41,7 +43,7 @@ mod shader;
 mod template;
 
 pub use attention::{AttentionMask, masked_attention};
-pub use choice::{Choice, Kernels, SubgroupSizes, TileSet, UnknownChoice};
+pub use choice::{Choice, DeviceKernels, Kernels, SubgroupSizes, TileSet, UnknownChoice};
 pub use half_weights::{HalfWeights, HalfWeightsError};
 pub use layers::{Activation, layer_norm, linear, linear_half, patch_coverage, patch_embedding};
 pub use picture::{DevicePicture, Resample, Taps};

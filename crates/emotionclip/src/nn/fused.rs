@@ -6,7 +6,7 @@
 use burn::module::Param;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
-use emotionclip_kernels::{self as kernels, AttentionMask, Kernels};
+use emotionclip_kernels::{self as kernels, AttentionMask, DeviceKernels};
 
 use super::LAYER_NORM_EPSILON;
 use super::attention::SubjectStream;
@@ -37,7 +37,7 @@ pub(crate) fn project(
     activation: Option<Activation>,
     residual: Option<Tensor<3>>,
 ) -> Tensor<3> {
-    let Some(kernels) = Kernels::of(&input.device()) else {
+    let Some(kernels) = DeviceKernels::of(&input.device()) else {
         let output = layer.forward(input);
         let output = match activation {
             Some(activation) => activation.forward(output),
@@ -68,7 +68,7 @@ pub(crate) fn project(
 
 /// LayerNorm of tokens `[B, N, W]`.
 pub(crate) fn normalise(layer: &LayerNorm, input: Tensor<3>) -> Tensor<3> {
-    let (Some(kernels), Some(bias)) = (Kernels::of(&input.device()), &layer.beta) else {
+    let (Some(kernels), Some(bias)) = (DeviceKernels::of(&input.device()), &layer.beta) else {
         return layer.forward(input);
     };
     let [batch, tokens, width] = input.dims();
@@ -85,7 +85,7 @@ pub(crate) fn attend(
     mask: Option<&ScoreMask>,
     subject: Option<&SubjectStream<'_>>,
 ) -> Option<Tensor<3>> {
-    let kernels = Kernels::of(&joint.device())?;
+    let kernels = DeviceKernels::of(&joint.device())?;
     let [batch, tokens, _] = joint.dims();
     let mask = match (subject, mask) {
         (Some(SubjectStream { gate, outside, .. }), None) => AttentionMask::Subject {
@@ -106,12 +106,12 @@ pub(crate) fn attend(
 
 /// Embeddings `[B, m, W]` of square patches, where the device has kernels.
 pub(crate) fn patch_embedding(images: &Tensor<4>, weight: Tensor<4>) -> Option<Tensor<3>> {
-    let kernels = Kernels::of(&images.device())?;
+    let kernels = DeviceKernels::of(&images.device())?;
     Some(kernels.patch_embedding(images.clone(), weight))
 }
 
 /// Coverage `[B, m]` of patches by masks `[B, S, S]`, where the device has kernels.
 pub(crate) fn patch_coverage(masks: &Tensor<3>, patch: usize) -> Option<Tensor<2>> {
-    let kernels = Kernels::of(&masks.device())?;
+    let kernels = DeviceKernels::of(&masks.device())?;
     Some(kernels.patch_coverage(masks.clone(), patch))
 }

@@ -1,7 +1,7 @@
 //! Each operation of the frame encoder at its size, by kernels and by tensor operations.
 
 use burn::tensor::Tensor;
-use emotionclip_kernels::{Activation, AttentionMask, Kernels, reference};
+use emotionclip_kernels::{Activation, AttentionMask, DeviceKernels, reference};
 use serde::Serialize;
 
 use super::Bench;
@@ -96,10 +96,10 @@ impl Bench {
         operation: &'static str,
         calls: usize,
         cost: Cost,
-        by_kernel: impl Fn(&Kernels) -> T,
+        by_kernel: impl Fn(&DeviceKernels) -> T,
         by_tensors: impl Fn() -> T,
     ) -> anyhow::Result<OperationTime> {
-        let kernel = match Kernels::of(&self.device) {
+        let kernel = match DeviceKernels::of(&self.device) {
             Some(kernels) => {
                 let timing = time(&self.device, self.repeats, || by_kernel(&kernels))?;
                 Some(cost.speed(timing))

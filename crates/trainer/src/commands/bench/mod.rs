@@ -15,7 +15,7 @@ use burn::tensor::Device;
 use clap::ValueEnum;
 use emotionclip::EmotionClipConfig;
 use emotionclip::config::Preset;
-use emotionclip_kernels::Kernels;
+use emotionclip_kernels::DeviceKernels;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -86,7 +86,7 @@ struct Bench {
 struct Report<T> {
     what: &'static str,
     device: String,
-    /// The tile set, or `off`.
+    /// The tile set, `cpu` or `off`.
     kernels: String,
     preset: String,
     batch: usize,
@@ -117,10 +117,9 @@ pub fn run(args: &BenchArgs, context: &Context) -> anyhow::Result<()> {
         batch: args.batch as usize,
         repeats: args.repeats as usize,
     };
-    let kernels = Kernels::of(&bench.device).map_or_else(
-        || "off".to_owned(),
-        |kernels| format!("{:?}", kernels.tiles).to_lowercase(),
-    );
+    let kernels = DeviceKernels::of(&bench.device)
+        .map_or("off", DeviceKernels::name)
+        .to_owned();
     match args.what {
         What::Kernels => finish(
             context,
