@@ -88,7 +88,9 @@ def scores(graph):
         pooled = graph.add(
             "AveragePool", ["images"], f"pooled{stride}", kernel_shape=[stride] * 2, strides=[stride] * 2
         )
-        leaning = graph.add("Conv", [pooled, "leans"], f"leaning{stride}")
+        # Written out, as exporters do: rten asks for the strides.
+        plain = {"kernel_shape": [1, 1], "strides": [1, 1], "pads": [0, 0, 0, 0]}
+        leaning = graph.add("Conv", [pooled, "leans"], f"leaning{stride}", **plain)
         positive = graph.add("Relu", [leaning], f"positive{stride}")
         parts.append(graph.add("Reshape", [positive, "flat"], f"scores{stride}"))
     return graph.add("Concat", parts, "scores", axis=2)
