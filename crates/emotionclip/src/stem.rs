@@ -2,8 +2,9 @@
 //! trained with.
 //!
 //! Normalised channels let a stem that is trained from scratch take larger rates (Ioffe & Szegedy,
-//! 2015). Once a model is trained its statistics are constants, so [`fold`] makes the normalisation
-//! part of the convolution: a published model has none and costs nothing for it.
+//! 2015). Once a model is trained its statistics are constants, so
+//! [`Pretrained::folded`](crate::Pretrained::folded) makes the normalisation part of the convolution: a
+//! published model has none and costs nothing for it.
 
 use burn::module::{Module, Param};
 use burn::tensor::module::{batch_norm_train, conv2d};

@@ -9,4 +9,6 @@ pub use layers::{layer_norm, linear, patch_coverage, patch_embedding};
 #[cfg(feature = "wgpu")]
 pub(crate) use attention::check_attention;
 #[cfg(feature = "wgpu")]
-pub(crate) use layers::{check_coverage, check_linear, check_patches};
+pub(crate) use layers::check_coverage;
+#[cfg(any(feature = "wgpu", not(target_family = "wasm")))]
+pub(crate) use layers::{check_linear, check_patches};
