@@ -17,6 +17,8 @@ after(() => browser?.close());
 /** Drags a box over the picture, from one corner to the other; shares of its width and height. */
 async function drawBox(page, from, to) {
   await page.click('[data-subject="box"]');
+  // The click may have scrolled the frame's top away, where no mouse reaches it.
+  await page.locator('#frame').evaluate((element) => element.scrollIntoView({ block: 'start', behavior: 'instant' }));
   const frame = await page.locator('#frame').boundingBox();
   const at = ([x, y]) => [frame.x + frame.width * x, frame.y + frame.height * y];
   await page.mouse.move(...at(from));
@@ -132,9 +134,13 @@ test('a probe is taught, used, saved, loaded and dropped', async () => {
   await nextReading(page);
   // The face that the detector follows against the wall beside it: pictures that any encoder tells
   // apart, whenever in the clip the seconds of recording fall.
-  for (const [label, choose] of [['wall', () => drawBox(page, [0.02, 0.02], [0.22, 0.3])], ['face', () => page.click('[data-subject="auto"]')]]) {
+  const lessons = [
+    ['wall', 'box', () => drawBox(page, [0.02, 0.02], [0.22, 0.3])],
+    ['face', 'person', () => page.click('[data-subject="auto"]')],
+  ];
+  for (const [label, kind, choose] of lessons) {
     await choose();
-    await nextReading(page, 5);
+    assert.equal((await nextReading(page, 5)).subject.kind, kind, `what ${label} is taught from`);
     await page.fill('#teach-name', label);
     await page.click('#teach-record');
     await page.waitForFunction(() => document.querySelector('#teach-record').getAttribute('aria-pressed') === 'true');
