@@ -43,7 +43,7 @@ impl CorpusKind {
                 seed: 0,
                 epoch_clips: 18_000,
                 sampling: FaceSampling::default(),
-                // A run sees each face a few times only: to vary them much would cost more than it gains.
+                // A run sees each face a few times only, too few to learn it by heart.
                 augmentation: Augmentation {
                     shift: 0.03,
                     scale: 0.05,
