@@ -49,6 +49,17 @@ pub trait PairedCorpus: Send + Sync {
     /// If it has to be read and can't be.
     fn peak_pair(&self, index: u64) -> Result<Pair, PairError>;
 
+    /// The frame of [`peak_pair`](Self::peak_pair) with every person of it as the subject in turn:
+    /// that pair first, then those of the others, on the same picture.
+    ///
+    /// A corpus that knows one person a clip gives that pair alone.
+    ///
+    /// # Errors
+    /// As [`peak_pair`](Self::peak_pair).
+    fn peak_group(&self, index: u64) -> Result<Vec<Pair>, PairError> {
+        Ok(vec![self.peak_pair(index)?])
+    }
+
     /// What the subject of a pair shows, without drawing it.
     fn emotion(&self, index: u64) -> Emotion;
 

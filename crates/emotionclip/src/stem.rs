@@ -11,6 +11,8 @@ use burn::tensor::module::{batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation};
 
+use emotionclip_kernels::TrainingKernels;
+
 use crate::checkpoint::{CheckpointError, RawTensor, StateDict};
 use crate::config::{EmotionClipConfig, PatchStem, StemNorm};
 use crate::nn::{Init, ParameterInit};
@@ -117,6 +119,15 @@ pub(crate) fn forward(
     frames: Tensor<4>,
     mut seen: Option<&mut StemStatistics>,
 ) -> Tensor<4> {
+    if let Some(kernels) = TrainingKernels::of(&frames.device()).filter(|_| !stem.is_empty()) {
+        let channels_last = frames.permute([0, 2, 3, 1]);
+        return stem
+            .iter()
+            .fold(channels_last, |input, convolution| {
+                convolution.forward_with(kernels, input, seen.as_deref_mut())
+            })
+            .permute([0, 3, 1, 2]);
+    }
     stem.iter().fold(frames, |input, convolution| {
         let options = ConvOptions::new([convolution.stride; 2], [1, 1], [1, 1], 1);
         let weight = convolution.weight.val();
@@ -129,6 +140,44 @@ pub(crate) fn forward(
     })
 }
 
+impl StemConvolution {
+    /// The layer on channels-last pictures `[N, H, W, C]`, by the device's own kernels.
+    fn forward_with(
+        &self,
+        kernels: TrainingKernels,
+        input: Tensor<4>,
+        seen: Option<&mut StemStatistics>,
+    ) -> Tensor<4> {
+        let [output, channels, _, _] = self.weight.dims();
+        let weight = self.weight.val().permute([2, 3, 1, 0]);
+        let weight = weight.reshape([9 * channels, output]);
+        let convolved = kernels.convolution(input, weight, self.stride);
+        let bias = self.bias.val();
+        let (gain, shift) = match (&self.norm, seen) {
+            (Some(norm), Some(seen)) => {
+                let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
+                let normalised = kernels.batch_norm_relu(convolved, gamma, beta, EPSILON);
+                // Whatever the bias, the normalisation takes it off again; it shows in the mean only.
+                seen.0
+                    .push([normalised.mean + bias.detach(), normalised.variance]);
+                return normalised.output;
+            }
+            (Some(norm), None) => {
+                let (scale, shift) = norm.affine();
+                let shift = bias * scale.clone() + shift;
+                (Some(scale), shift)
+            }
+            (None, _) => (None, bias),
+        };
+        let last = |vector: Tensor<1>| vector.reshape([1, 1, 1, output]);
+        let scaled = match gain {
+            Some(gain) => convolved * last(gain),
+            None => convolved,
+        };
+        activation::relu(scaled + last(shift))
+    }
+}
+
 impl BatchNorm {
     fn forward(&self, input: Tensor<4>, seen: Option<&mut StemStatistics>) -> Tensor<4> {
         if let Some(seen) = seen {
@@ -138,13 +187,19 @@ impl BatchNorm {
                 .push([normalised.mean.detach(), normalised.variance.detach()]);
             return normalised.output;
         }
-        let scale = self.gamma.val() / (self.running_var.val() + EPSILON).sqrt();
-        let shift = self.beta.val() - self.running_mean.val() * scale.clone();
+        let (scale, shift) = self.affine();
         let channels = |vector: Tensor<1>| {
             let [count] = vector.dims();
             vector.reshape([1, count, 1, 1])
         };
         input * channels(scale) + channels(shift)
+    }
+
+    /// The normalisation by running statistics as a factor and a summand a channel.
+    fn affine(&self) -> (Tensor<1>, Tensor<1>) {
+        let scale = self.gamma.val() / (self.running_var.val() + EPSILON).sqrt();
+        let shift = self.beta.val() - self.running_mean.val() * scale.clone();
+        (scale, shift)
     }
 
     fn follow(mut self, [mean, variance]: [Tensor<1>; 2]) -> Self {

@@ -117,18 +117,35 @@ impl VisionTransformer {
     ///
     /// If the shapes disagree with the configuration; callers check what users supply.
     pub fn forward(&self, frames: Tensor<4>, masks: Tensor<3>) -> Tensor<2> {
-        self.encode(frames, self.coverage(masks), None, None)
+        self.forward_shared(frames, masks, None)
     }
 
-    /// As [`forward`](Self::forward), for a training step: a normalised stem goes by the batch, and
-    /// what it saw is for [`follow`](Self::follow).
+    /// As [`forward`](Self::forward), with several masks on a frame: `owners` has the frame of each
+    /// mask, and there is a row of features a mask. The patches of a frame are embedded once.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward), and if an owner is no frame.
+    pub fn forward_shared(
+        &self,
+        frames: Tensor<4>,
+        masks: Tensor<3>,
+        owners: Option<&[usize]>,
+    ) -> Tensor<2> {
+        self.encode((frames, owners), self.coverage(masks), None, None)
+    }
+
+    /// As [`forward_shared`](Self::forward_shared), for a training step: a normalised stem goes by
+    /// the batch, and what it saw is for [`follow`](Self::follow).
     pub fn forward_training(
         &self,
         frames: Tensor<4>,
         masks: Tensor<3>,
+        owners: Option<&[usize]>,
     ) -> (Tensor<2>, StemStatistics) {
         let mut seen = StemStatistics::default();
-        let features = self.encode(frames, self.coverage(masks), Some(&mut seen), None);
+        let coverage = self.coverage(masks);
+        let features = self.encode((frames, owners), coverage, Some(&mut seen), None);
         (features, seen)
     }
 
@@ -143,7 +160,7 @@ impl VisionTransformer {
     /// As [`forward`](Self::forward), with the attention probabilities of every layer.
     pub fn forward_with_maps(&self, frames: Tensor<4>, masks: Tensor<3>) -> FrameEncoding {
         let mut maps = Vec::with_capacity(self.config.layers);
-        let features = self.encode(frames, self.coverage(masks), None, Some(&mut maps));
+        let features = self.encode((frames, None), self.coverage(masks), None, Some(&mut maps));
         FrameEncoding { features, maps }
     }
 
@@ -163,14 +180,15 @@ impl VisionTransformer {
             / pixels
     }
 
+    /// Frames, and where they are shared the frame of each row of `coverage` `[N, m]`.
     fn encode(
         &self,
-        frames: Tensor<4>,
+        frames: (Tensor<4>, Option<&[usize]>),
         coverage: Tensor<2>,
         seen: Option<&mut StemStatistics>,
         mut maps: Option<&mut Vec<Tensor<4>>>,
     ) -> Tensor<2> {
-        let [count, _, _, _] = frames.dims();
+        let [count, _] = coverage.dims();
         let width = self.config.width;
         let saam = (!self.saam.is_empty()).then(|| {
             let outside = outside(coverage.clone());
@@ -193,13 +211,18 @@ impl VisionTransformer {
     /// The input tokens `[N, tokens, W]` before `ln_pre`.
     fn embed(
         &self,
-        frames: Tensor<4>,
+        (frames, owners): (Tensor<4>, Option<&[usize]>),
         coverage: Tensor<2>,
         seen: Option<&mut StemStatistics>,
     ) -> Tensor<3> {
-        let [count, _, _, _] = frames.dims();
+        let [count, _] = coverage.dims();
         let width = self.config.width;
-        let patches = self.patch_embedding(frames, seen);
+        let device = frames.device();
+        let mut patches = self.patch_embedding(frames, seen);
+        if let Some(owners) = owners {
+            let owners: Vec<i32> = owners.iter().map(|frame| *frame as i32).collect();
+            patches = patches.select(0, Tensor::from_data(owners.as_slice(), &device));
+        }
         let class_token = self
             .class_embedding
             .val()

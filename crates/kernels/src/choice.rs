@@ -188,7 +188,7 @@ impl Kernels {
 }
 
 /// [`Kernels::choose`]'s, else the environment's; a word it doesn't know counts as `auto`.
-fn choice() -> Choice {
+pub(crate) fn choice() -> Choice {
     match CHOSEN.load(Ordering::Relaxed) {
         1 => Choice::Auto,
         2 => Choice::Off,

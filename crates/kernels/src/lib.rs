@@ -13,6 +13,7 @@
 //! | LayerNorm | [`layer_norm`] |
 //! | a mask's coverage of patches | [`patch_coverage`] |
 //! | PIL's resize of a picture on the device | [`DevicePicture::resample`] |
+//! | a stem's convolutions, batch normalisation and other layers with gradients on the CPU | [`TrainingKernels`] |
 //!
 //! Without the feature `wgpu` no device has kernels. The feature `fusion` must be set exactly where
 //! burn's own is: it says which of burn's types a WGSL device computes with.
@@ -41,9 +42,13 @@ pub mod reference;
 mod shader;
 #[cfg(feature = "wgpu")]
 mod template;
+mod training;
 
 pub use attention::{AttentionMask, masked_attention};
 pub use choice::{Choice, DeviceKernels, Kernels, SubgroupSizes, TileSet, UnknownChoice};
 pub use half_weights::{HalfWeights, HalfWeightsError};
 pub use layers::{Activation, layer_norm, linear, linear_half, patch_coverage, patch_embedding};
 pub use picture::{DevicePicture, Resample, Taps};
+pub use training::{
+    BatchNormalised, TrainingKernels, reference_batch_norm_relu, reference_convolution,
+};

@@ -122,6 +122,39 @@ impl FaceCorpus {
         self.assemble(index, peak..peak + 1)
     }
 
+    /// The [peak frame](FaceCorpus::peak_frame) of a sample with each of its faces as the subject in
+    /// turn: [`sample_peak`](FaceCorpus::sample_peak) first. What the others say is drawn as the
+    /// subject's is, and their masks are as inexact.
+    pub fn group_peak(&self, index: u64) -> Vec<Pair> {
+        let own = self.sample_peak(index);
+        let scene = self.scene(index);
+        let time = self.config.time_of(self.peak_frame());
+        let mut group = vec![own];
+        for (place, face) in scene.faces().iter().enumerate() {
+            if place == scene.subject_index() {
+                continue;
+            }
+            let utterance = self.said_by(index, face.emotion, 1 + place as u32);
+            let mask = box_mask(&face.placement_at(time), scene.box_jitter, self.config.size);
+            let mut others = scene.others();
+            others.retain(|other| *other != face.emotion);
+            others.push(scene.emotion());
+            group.push(Pair {
+                key: format!("{}-{place}", self.key(index)),
+                clip: Clip {
+                    frames: group[0].clip.frames.clone(),
+                    masks: vec![mask],
+                },
+                text: utterance.text.clone(),
+                sentiment: utterance.sentiment,
+                emotion: face.emotion,
+                others,
+                peak_frame: self.peak_frame(),
+            });
+        }
+        group
+    }
+
     /// The masks that tell a model to look at a face of a scene, one a frame of the clip: for the
     /// subject those of the sample but for the jitter of training, for another face what asks for
     /// that one in the same pictures.
@@ -168,8 +201,13 @@ impl FaceCorpus {
     }
 
     fn said(&self, index: u64, emotion: Emotion) -> &Utterance {
+        self.said_by(index, emotion, 0)
+    }
+
+    /// What somebody of a sample says; the subject is number 0.
+    fn said_by(&self, index: u64, emotion: Emotion, number: u32) -> &Utterance {
         let purpose = Purpose::Utterance as u16;
-        let mut draws = Draws::numbered(self.config.seed, self.split(), index, purpose, 0);
+        let mut draws = Draws::numbered(self.config.seed, self.split(), index, purpose, number);
         let candidates = self.data.spoken_of(emotion);
         let chosen = candidates[draws.below(candidates.len())];
         &self.data.utterances()[chosen as usize]
@@ -190,6 +228,10 @@ impl PairedCorpus for FaceCorpus {
 
     fn peak_pair(&self, index: u64) -> Result<Pair, PairError> {
         Ok(self.sample_peak(index))
+    }
+
+    fn peak_group(&self, index: u64) -> Result<Vec<Pair>, PairError> {
+        Ok(self.group_peak(index))
     }
 
     fn emotion(&self, index: u64) -> Emotion {

@@ -5,12 +5,36 @@
 
 use burn::module::Param;
 use burn::nn::{LayerNorm, Linear};
-use burn::tensor::Tensor;
-use emotionclip_kernels::{self as kernels, AttentionMask, DeviceKernels};
+use burn::tensor::{DType, Tensor};
+use emotionclip_kernels::{self as kernels, AttentionMask, DeviceKernels, TrainingKernels};
 
 use super::LAYER_NORM_EPSILON;
 use super::attention::SubjectStream;
 use crate::config::Activation;
+
+/// What computes linear layers and LayerNorm.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LayerKernels {
+    /// The device's kernels.
+    Device(DeviceKernels),
+    /// Those of training on the CPU.
+    Training(TrainingKernels),
+    /// Burn's own modules.
+    Burn,
+}
+
+impl LayerKernels {
+    fn of(input: &Tensor<3>) -> Self {
+        let device = input.device();
+        if let Some(kernels) = DeviceKernels::of(&device) {
+            return Self::Device(kernels);
+        }
+        match TrainingKernels::of(&device).filter(|_| input.dtype() == DType::F32) {
+            Some(kernels) => Self::Training(kernels),
+            None => Self::Burn,
+        }
+    }
+}
 
 /// An additive mask of attention scores, and what it means.
 #[derive(Clone, Debug)]
@@ -37,7 +61,8 @@ pub(crate) fn project(
     activation: Option<Activation>,
     residual: Option<Tensor<3>>,
 ) -> Tensor<3> {
-    let Some(kernels) = DeviceKernels::of(&input.device()) else {
+    let kernels = LayerKernels::of(&input);
+    if kernels == LayerKernels::Burn {
         let output = layer.forward(input);
         let output = match activation {
             Some(activation) => activation.forward(output),
@@ -47,35 +72,48 @@ pub(crate) fn project(
             Some(residual) => residual + output,
             None => output,
         };
-    };
+    }
     let [batch, tokens, width] = input.dims();
     let weight = layer.weight.val();
     let [_, output_width] = weight.dims();
     let rows = batch * tokens;
-    let output = kernels.linear(
-        input.reshape([rows, width]),
-        weight,
-        layer.bias.as_ref().map(Param::val),
-        residual.map(|residual| residual.reshape([rows, output_width])),
-        match activation {
-            None => kernels::Activation::None,
-            Some(Activation::Gelu) => kernels::Activation::Gelu,
-            Some(Activation::QuickGelu) => kernels::Activation::QuickGelu,
-        },
-    );
+    let input = input.reshape([rows, width]);
+    let bias = layer.bias.as_ref().map(Param::val);
+    let residual = residual.map(|residual| residual.reshape([rows, output_width]));
+    let activation = match activation {
+        None => kernels::Activation::None,
+        Some(Activation::Gelu) => kernels::Activation::Gelu,
+        Some(Activation::QuickGelu) => kernels::Activation::QuickGelu,
+    };
+    let output = match kernels {
+        LayerKernels::Training(kernels) => {
+            kernels.linear(input, weight, bias, residual, activation)
+        }
+        LayerKernels::Device(kernels) => kernels.linear(input, weight, bias, residual, activation),
+        LayerKernels::Burn => kernels::reference::linear(input, weight, bias, residual, activation),
+    };
     output.reshape([batch, tokens, output_width])
 }
 
 /// LayerNorm of tokens `[B, N, W]`.
 pub(crate) fn normalise(layer: &LayerNorm, input: Tensor<3>) -> Tensor<3> {
-    let (Some(kernels), Some(bias)) = (DeviceKernels::of(&input.device()), &layer.beta) else {
+    let kernels = LayerKernels::of(&input);
+    let Some(bias) = layer
+        .beta
+        .as_ref()
+        .filter(|_| kernels != LayerKernels::Burn)
+    else {
         return layer.forward(input);
     };
     let [batch, tokens, width] = input.dims();
     let rows = input.reshape([batch * tokens, width]);
-    kernels
-        .layer_norm(rows, layer.gamma.val(), bias.val(), LAYER_NORM_EPSILON)
-        .reshape([batch, tokens, width])
+    let (gain, bias) = (layer.gamma.val(), bias.val());
+    let normed = match kernels {
+        LayerKernels::Training(kernels) => kernels.layer_norm(rows, gain, bias, LAYER_NORM_EPSILON),
+        LayerKernels::Device(kernels) => kernels.layer_norm(rows, gain, bias, LAYER_NORM_EPSILON),
+        LayerKernels::Burn => kernels::reference::layer_norm(rows, gain, bias, LAYER_NORM_EPSILON),
+    };
+    normed.reshape([batch, tokens, width])
 }
 
 /// Attention on a joint projection `[B, N, 3·W]`, where the device has kernels.

@@ -5,14 +5,20 @@
 //! else single numbers.
 //!
 //! Results don't depend on the number of threads: each element is computed by one of them, in an
-//! order that depends on the shapes only. There are no gradients, so devices that record operations
-//! have no such kernels.
+//! order that depends on the shapes only. Those of a transformer's layers have no gradients, so devices
+//! that record operations do without them; those of a convolutional stem have ([`training`]).
 
+mod batch_norm;
+mod convolution;
+mod dense;
 mod math;
+mod matrix;
 mod norm;
 mod product;
+mod sums;
 #[cfg(test)]
 mod tests;
+pub(crate) mod training;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};

@@ -39,6 +39,54 @@ impl WithSimd for Rows<'_> {
     }
 }
 
+/// The gradient of rows, and sums for those of gain and bias, which are added to.
+pub(super) struct RowsBack<'a> {
+    pub x: &'a [f32],
+    pub gain: &'a [f32],
+    pub epsilon: f32,
+    pub grad: &'a [f32],
+    pub grad_x: &'a mut [f32],
+    pub grad_gain: &'a mut [f32],
+    pub grad_bias: &'a mut [f32],
+}
+
+impl WithSimd for RowsBack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.gain.len();
+        let gain = self.gain;
+        let (grad_gain, grad_bias) = (&mut self.grad_gain[..width], &mut self.grad_bias[..width]);
+        let rows = self
+            .x
+            .chunks_exact(width)
+            .zip(self.grad.chunks_exact(width));
+        let mut normed = vec![0.0; width];
+        let mut inner = vec![0.0; width];
+        for ((row, grad), grad_x) in rows.zip(self.grad_x.chunks_exact_mut(width)) {
+            let mean = sum::<S, false>(simd, row, 0.0) / width as f32;
+            let squares = sum::<S, true>(simd, row, mean);
+            let scale = 1.0 / (squares / width as f32 + self.epsilon).sqrt();
+            // By index, over slices of one known length: so the compiler takes whole vectors.
+            for c in 0..width {
+                normed[c] = (row[c] - mean) * scale;
+                inner[c] = grad[c] * gain[c];
+                grad_gain[c] += grad[c] * normed[c];
+                grad_bias[c] += grad[c];
+            }
+            let level = sum::<S, false>(simd, &inner, 0.0) / width as f32;
+            for c in 0..width {
+                grad_x[c] = inner[c] * normed[c];
+            }
+            let along = sum::<S, false>(simd, grad_x, 0.0) / width as f32;
+            for c in 0..width {
+                grad_x[c] = scale * (inner[c] - level - normed[c] * along);
+            }
+        }
+    }
+}
+
 /// `Σ (x − centre)`, or of its squares, in four sums of vectors.
 #[inline(always)]
 fn sum<S: Simd, const SQUARES: bool>(simd: S, row: &[f32], centre: f32) -> f32 {

@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::config::{CorpusConfig, RunConfig, Stage, StageInput, StageTexts};
+use super::config::{CorpusConfig, RunConfig, Stage, StageInput, StageSubjects, StageTexts};
 use super::corpus::Source;
 use super::validation::argmax;
 
@@ -26,6 +26,9 @@ pub struct Batch {
     pub frames: Vec<f32>,
     /// `[B, T, S, S]`.
     pub masks: Vec<f32>,
+    /// Where pairs share frames, the frame of each pair, in rising order: then there are fewer frames
+    /// than masks. Else empty.
+    pub owners: Vec<usize>,
     /// Token ids, `B` rows of the context length.
     pub tokens: Vec<Vec<u32>>,
     /// Token ids of the partners in a stage of utterances; else empty.
@@ -78,7 +81,11 @@ impl BatchMaker {
         let samples = (0..stage.batch_size).into_par_iter().map(|offset| {
             let index = (first + offset) as u64;
             let mut sample = match stage.input {
-                StageInput::Utterances => return Ok(self.words(corpus.as_ref(), index)),
+                StageInput::Utterances => return Ok(vec![self.words(corpus.as_ref(), index)]),
+                StageInput::Peak if stage.subjects == StageSubjects::Everyone => {
+                    let group = corpus.peak_group(index)?.into_iter();
+                    return group.map(|sample| self.pair(sample, index)).collect();
+                }
                 StageInput::Peak => corpus.peak_pair(index)?,
                 StageInput::Clip => corpus.pair(index)?,
             };
@@ -86,7 +93,7 @@ impl BatchMaker {
                 sample.text = corpus.description(index, stage.input == StageInput::Clip);
                 sample.sentiment = [0.0; Emotion::COUNT];
             }
-            self.pair(sample, index)
+            Ok(vec![self.pair(sample, index)?])
         });
         Ok(assemble(samples.collect::<anyhow::Result<_>>()?))
     }
@@ -186,11 +193,23 @@ struct Pair {
     sentiment: [f32; Emotion::COUNT],
 }
 
-fn assemble(pairs: Vec<Pair>) -> Batch {
+/// Joins groups of pairs that share their frames; most groups are one pair.
+fn assemble(groups: Vec<Vec<Pair>>) -> Batch {
     let mut batch = Batch::default();
-    for pair in pairs {
+    if groups.iter().any(|group| group.len() > 1) {
+        let owners = groups.iter().enumerate();
+        batch.owners = owners
+            .flat_map(|(frame, group)| vec![frame; group.len()])
+            .collect();
+    }
+    let pairs = groups
+        .into_iter()
+        .flat_map(|group| group.into_iter().enumerate());
+    for (place, pair) in pairs {
         if let Some(clip) = pair.clip {
-            batch.frames.extend_from_slice(&clip.frames);
+            if place == 0 {
+                batch.frames.extend_from_slice(&clip.frames);
+            }
             batch.masks.extend_from_slice(&clip.masks);
             batch.frame_count = clip.frame_count;
             batch.size = clip.size;

@@ -253,6 +253,18 @@ pub enum StageTexts {
     Descriptions,
 }
 
+/// Who is the subject of a stage's frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageSubjects {
+    /// One person of each scene.
+    #[default]
+    One,
+    /// Every person of each scene, one after the other on the same frame: as many pairs as there are
+    /// faces, which differ in nothing but the mask. Of single frames only.
+    Everyone,
+}
+
 /// One part of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -266,13 +278,16 @@ pub struct Stage {
     pub texts: StageTexts,
     /// Figures a scene.
     pub figures: FigureCount,
+    /// Who of them is the subject.
+    #[serde(default)]
+    pub subjects: StageSubjects,
     /// Whether the text encoder stays as it is in this stage, which saves its backward pass.
     #[serde(default)]
     pub freeze_text: bool,
     /// Strength of the sentiment guidance in this stage, where it isn't `loss.beta`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta: Option<f64>,
-    /// Pairs a step.
+    /// Pairs a step; where everyone is a subject, scenes a step.
     pub batch_size: usize,
     /// Steps.
     pub steps: usize,
@@ -299,6 +314,7 @@ impl RunConfig {
             input,
             texts: StageTexts::Utterances,
             figures,
+            subjects: StageSubjects::One,
             freeze_text: false,
             beta: None,
             batch_size,
@@ -399,6 +415,7 @@ impl RunConfig {
             input: StageInput::Clip,
             texts: StageTexts::Utterances,
             figures: FigureCount::Mixed,
+            subjects: StageSubjects::One,
             freeze_text: false,
             beta: None,
             batch_size,
@@ -460,6 +477,15 @@ impl RunConfig {
                 let name = &stage.name;
                 return Err(bad_input(format!(
                     "stages.{name}.beta: must be 0 or a positive number"
+                )));
+            }
+            if stage.subjects == StageSubjects::Everyone
+                && (stage.input != StageInput::Peak || stage.texts != StageTexts::Utterances)
+            {
+                let name = &stage.name;
+                return Err(bad_input(format!(
+                    "stages.{name}: everyone is a subject of single frames with utterances only; use input \
+                     \"peak\" and texts \"utterances\", or subjects \"one\""
                 )));
             }
             if stage.texts == StageTexts::Descriptions {

@@ -4,6 +4,7 @@ mod batch;
 mod checkpoint;
 mod config;
 mod corpus;
+mod fixed_texts;
 mod run;
 mod step;
 mod text_start;
@@ -15,7 +16,9 @@ use emotionclip::config::{Preset, SubjectEncoding, TemporalFusion};
 use emotionclip::loss::KlDirection;
 use emotionclip_data::shards::ShardSet;
 
-pub use config::{CorpusConfig, RunConfig, Stage, StageInput, StageTexts, TowerMode, Towers};
+pub use config::{
+    CorpusConfig, RunConfig, Stage, StageInput, StageSubjects, StageTexts, TowerMode, Towers,
+};
 pub use corpus::{Source, corpus_labels, drawn, faces_card};
 pub use run::{CONFIG, MODEL, Outcome, Run, interrupt_flag};
 pub use text_start::TextStart;

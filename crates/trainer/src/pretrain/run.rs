@@ -23,6 +23,7 @@ use super::batch::{BatchMaker, Prefetcher, loader_workers};
 use super::checkpoint::{CheckpointFolder, RunState, load};
 use super::config::{RunConfig, Stage, StageInput, StageTexts, TowerMode};
 use super::corpus::{Source, corpus_card, corpus_labels};
+use super::fixed_texts::FixedTexts;
 use super::step::{diagnose, scheduled_rates, train_step};
 use super::text_start::{self, TextStart};
 use super::validation::{accuracy, classify, classify_frames, described};
@@ -87,6 +88,7 @@ pub struct Run {
     device: OpenDevice,
     pretrained: Pretrained,
     optimizer: AdamW,
+    fixed_texts: FixedTexts,
     state: RunState,
     checkpoints: CheckpointFolder,
     resumed: bool,
@@ -154,6 +156,7 @@ impl Run {
             device,
             pretrained,
             optimizer,
+            fixed_texts: FixedTexts::default(),
             state,
             checkpoints,
             resumed: resume,
@@ -190,6 +193,7 @@ impl Run {
             let data_wait = step_started.elapsed();
             waited += data_wait;
             let rates = scheduled_rates(&self.config, stage, step_in_stage);
+            let pairs = batch.tokens.len() as u64;
             let loss = self.step(stage, &rates, batch)?;
             recent.push(loss);
             if recent.len() > 5 {
@@ -197,7 +201,7 @@ impl Run {
             }
             self.stop_if_diverged(stage, &rates, loss, &recent)?;
             self.state.step += 1;
-            self.state.clips += stage.batch_size as u64;
+            self.state.clips += pairs;
             self.state.train_seconds += step_started.elapsed().as_secs_f64();
             let rate = rates.frame_rest.learning_rate;
             let scale = self.logit_scale();
@@ -267,6 +271,7 @@ impl Run {
             model,
             &mut self.optimizer,
             &batch,
+            &mut self.fixed_texts,
             &autodiff,
         );
         self.pretrained.model = model;

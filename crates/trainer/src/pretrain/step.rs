@@ -13,6 +13,7 @@ use emotionclip::vision::VisionTransformer;
 
 use super::batch::Batch;
 use super::config::{RunConfig, Stage, StageInput, TowerMode};
+use super::fixed_texts::FixedTexts;
 
 /// Threads that encode frames side by side. A constant, not the number of cores: gradients are
 /// summed in the order of the branches, so a run gives the same numbers on any machine. Burn's CPU
@@ -21,8 +22,13 @@ const FRAME_SHARDS: usize = 2;
 
 /// What one thread encodes.
 enum Job<'a> {
-    /// Some of the batch's frames and their masks.
-    Frames { frames: &'a [f32], masks: &'a [f32] },
+    /// Some of the batch's frames, the masks on them, and where frames are shared the frame of each
+    /// mask.
+    Frames {
+        frames: &'a [f32],
+        masks: &'a [f32],
+        owners: Option<Vec<usize>>,
+    },
     /// All of the batch's texts, or all of their partners.
     Texts(&'a [Vec<u32>]),
 }
@@ -50,18 +56,24 @@ impl Branch {
         device: &Device,
     ) -> Self {
         match job {
-            Job::Frames { frames, masks } => {
+            Job::Frames {
+                frames,
+                masks,
+                owners,
+            } => {
                 let rows = masks.len() / (size * size);
+                let count = frames.len() / (3 * size * size);
                 let encoder = model.visual.clone().fork(device);
-                let frames = TensorData::new(frames.to_vec(), [rows, 3, size, size]);
+                let frames = TensorData::new(frames.to_vec(), [count, 3, size, size]);
                 let masks = TensorData::new(masks.to_vec(), [rows, size, size]);
                 let frames = Tensor::from_data(frames, device);
                 let masks = Tensor::from_data(masks, device);
+                let owners = owners.as_deref();
                 let (features, seen) = if frames_learn {
-                    let (features, seen) = encoder.forward_training(frames, masks);
+                    let (features, seen) = encoder.forward_training(frames, masks, owners);
                     (features, Some(seen))
                 } else {
-                    (encoder.forward(frames, masks), None)
+                    (encoder.forward_shared(frames, masks, owners), None)
                 };
                 Self {
                     encoder: Encoder::Frames(Box::new(encoder)),
@@ -180,18 +192,31 @@ pub fn train_step(
     model: EmotionClip,
     optimizer: &mut AdamW,
     batch: &Batch,
+    fixed: &mut FixedTexts,
     device: &Device,
 ) -> (EmotionClip, f64) {
     let count = batch.tokens.len();
     let sentiment = TensorData::new(batch.sentiment.clone(), [count, 7]);
     let sentiment = Tensor::from_data(sentiment, device);
-    let jobs = jobs(stage, batch);
+    let fixed = if stage.freeze_text && FixedTexts::pay_on(device) {
+        Some(fixed.encode(&model.text, &batch.tokens, device))
+    } else {
+        fixed.clear();
+        None
+    };
+    let jobs = jobs(stage, batch, fixed.is_none());
     let frames_learn = config.towers.frame != TowerMode::Frozen;
     let mut branches = in_parallel(jobs.iter(), |job| {
         Branch::encode(job, &model, frames_learn, batch.size, device)
     });
     // The texts are the last branch, see `jobs`.
-    let texts = Joined::new(branches.split_off(jobs.len() - 1));
+    let texts = match fixed {
+        Some(features) => Joined {
+            features,
+            branches: Vec::new(),
+        },
+        None => Joined::new(branches.split_off(jobs.len() - 1)),
+    };
     let stem: Vec<StemStatistics> = branches
         .iter_mut()
         .filter_map(|branch| branch.seen.take())
@@ -233,23 +258,42 @@ pub fn train_step(
     (model, f64::from(value))
 }
 
-/// What the threads of a step encode: the frames in shards, or the partners; the texts come last.
-fn jobs<'a>(stage: &Stage, batch: &'a Batch) -> Vec<Job<'a>> {
+/// What the threads of a step encode: the frames in shards, or the partners; the texts come last,
+/// unless they are encoded already.
+fn jobs<'a>(stage: &Stage, batch: &'a Batch, with_texts: bool) -> Vec<Job<'a>> {
     let mut jobs = match stage.input {
         StageInput::Utterances => vec![Job::Texts(&batch.partners)],
         StageInput::Peak | StageInput::Clip => {
             let (frame, mask) = (3 * batch.size * batch.size, batch.size * batch.size);
-            let count = batch.tokens.len() * batch.frame_count;
+            let count = batch.frames.len() / frame.max(1);
             let per_shard = count.div_ceil(FRAME_SHARDS).max(1);
-            let frames = batch.frames.chunks(per_shard * frame);
-            let masks = batch.masks.chunks(per_shard * mask);
-            let shards = frames.zip(masks);
+            let shards = batch.frames.chunks(per_shard * frame).enumerate();
             shards
-                .map(|(frames, masks)| Job::Frames { frames, masks })
+                .map(|(shard, frames)| {
+                    let first = shard * per_shard;
+                    if batch.owners.is_empty() {
+                        let masks = &batch.masks[first * mask..][..frames.len() / 3];
+                        return Job::Frames {
+                            frames,
+                            masks,
+                            owners: None,
+                        };
+                    }
+                    let before = |frame: usize| batch.owners.partition_point(|one| *one < frame);
+                    let pairs = before(first)..before(first + per_shard);
+                    let owners = batch.owners[pairs.clone()].iter();
+                    Job::Frames {
+                        frames,
+                        masks: &batch.masks[pairs.start * mask..pairs.end * mask],
+                        owners: Some(owners.map(|frame| frame - first).collect()),
+                    }
+                })
                 .collect()
         }
     };
-    jobs.push(Job::Texts(&batch.tokens));
+    if with_texts {
+        jobs.push(Job::Texts(&batch.tokens));
+    }
     jobs
 }
 

@@ -10,7 +10,9 @@ use emotionclip_data::synthetic::FigureCount;
 
 use super::options::CorpusKind;
 use super::variants::Variant;
-use crate::pretrain::{CorpusConfig, RunConfig, Stage, StageInput, StageTexts, Towers};
+use crate::pretrain::{
+    CorpusConfig, RunConfig, Stage, StageInput, StageSubjects, StageTexts, Towers,
+};
 
 /// Scenes for learning from descriptions come from the seed of the variants' scenes plus this.
 const DISJOINT_SEED: u64 = 1 << 32;
@@ -35,6 +37,7 @@ fn stage(
         input,
         texts: StageTexts::Utterances,
         figures,
+        subjects: StageSubjects::One,
         freeze_text: false,
         beta: None,
         batch_size,

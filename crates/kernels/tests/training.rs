@@ -1,0 +1,192 @@
+//! The kernels of a convolutional stem against burn's own operations: outputs and gradients.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use emotionclip_kernels::{TrainingKernels, reference_batch_norm_relu, reference_convolution};
+use rand_like::numbers;
+
+/// Numbers that look random and are the same everywhere.
+mod rand_like {
+    /// `count` numbers in ±1 from a seed (Steele et al., 2014, "SplitMix64").
+    pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed;
+        (0..count)
+            .map(|_| {
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut bits = state;
+                bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                bits ^= bits >> 31;
+                (bits >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+            })
+            .collect()
+    }
+}
+
+fn tensor<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
+    let values = numbers(shape.iter().product(), seed);
+    Tensor::from_data(TensorData::new(values, shape), device).require_grad()
+}
+
+/// `‖a − b‖ / ‖b‖`, or `‖a‖` where b is 0.
+fn distance<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f64 {
+    let values = |tensor: Tensor<D>| tensor.into_data().to_vec::<f32>().unwrap();
+    let (a, b) = (values(a), values(b));
+    assert_eq!(a.len(), b.len());
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let off = norm(&mut a.iter().zip(&b).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+    let size = norm(&mut b.iter().map(|b| f64::from(*b)));
+    if size == 0.0 { off } else { off / size }
+}
+
+/// Both ways sum up to 9 · 40 products, or as many pixels as there are for the weights, in f32: errors
+/// add up like a walk's steps, √(number) · 2⁻²⁴ of the terms' size, and sums of random signs shrink as
+/// much again against their terms. 1e-5 is four times that for the largest sum here (4,100 terms).
+const TOLERANCE: f64 = 1e-5;
+
+#[test]
+fn convolutions_and_their_gradients_are_those_of_the_engine() {
+    let device = Device::flex().autodiff();
+    let kernels = TrainingKernels::of(&device).expect("the CPU engine has these kernels");
+    let cases = [
+        // Count, height, width, input, output, stride.
+        [1, 1, 1, 1, 1, 1],
+        [2, 1, 5, 3, 4, 1],
+        [3, 6, 4, 3, 5, 2],
+        [9, 7, 5, 2, 3, 2],
+        [2, 8, 8, 40, 33, 1],
+        [17, 16, 16, 3, 24, 2],
+        [5, 9, 9, 8, 16, 3],
+    ];
+    for (seed, [count, height, width, input, output, stride]) in cases.into_iter().enumerate() {
+        let seed = 10 * seed as u64;
+        let x = tensor([count, height, width, input], seed, &device);
+        let weight = tensor([9 * input, output], seed + 1, &device);
+        let ours = kernels.convolution(x.clone(), weight.clone(), stride);
+        let theirs = reference_convolution(x.clone(), weight.clone(), stride);
+        assert_eq!(ours.dims(), theirs.dims());
+        let direction = tensor(ours.dims(), seed + 2, &device).detach();
+        let gradients = |y: &Tensor<4>| {
+            let gradients = (y.clone() * direction.clone()).sum().backward();
+            let x = x.grad(&gradients).unwrap();
+            (x, weight.grad(&gradients).unwrap())
+        };
+        let (x_ours, weight_ours) = gradients(&ours);
+        let (x_theirs, weight_theirs) = gradients(&theirs);
+        for (what, off) in [
+            ("output", distance(ours.inner(), theirs.inner())),
+            ("gradient of the pictures", distance(x_ours, x_theirs)),
+            (
+                "gradient of the weights",
+                distance(weight_ours, weight_theirs),
+            ),
+        ] {
+            assert!(off < TOLERANCE, "{what} is off by {off} in case {seed}");
+        }
+    }
+}
+
+#[test]
+fn gradients_of_frames_are_not_computed_where_nobody_asks() {
+    let device = Device::flex().autodiff();
+    let kernels = TrainingKernels::of(&device).unwrap();
+    let x = tensor([2, 6, 6, 3], 1, &device).detach();
+    let weight = tensor([27, 4], 2, &device);
+    let gradients = kernels
+        .convolution(x.clone(), weight.clone(), 1)
+        .sum()
+        .backward();
+    let reference = reference_convolution(x, weight.clone(), 1).sum().backward();
+    let [ours, theirs] = [gradients, reference].map(|all| weight.grad(&all).unwrap());
+    assert!(distance(ours, theirs) < TOLERANCE);
+}
+
+#[test]
+fn normalised_channels_and_their_gradients_are_those_of_the_engine() {
+    let device = Device::flex().autodiff();
+    let kernels = TrainingKernels::of(&device).unwrap();
+    for (seed, shape) in [[1, 1, 2, 1], [3, 5, 7, 3], [2, 40, 33, 24], [1, 2, 3, 130]]
+        .into_iter()
+        .enumerate()
+    {
+        let seed = 100 + 10 * seed as u64;
+        let [_, _, _, width] = shape;
+        // Means as large as the deviations, as behind a ReLU.
+        let x = (tensor(shape, seed, &device).inner() * 3.0 + 2.0).into_data();
+        let x = Tensor::<4>::from_data(x, &device).require_grad();
+        let gamma = tensor([width], seed + 1, &device);
+        let beta = tensor([width], seed + 2, &device);
+        let ours = kernels.batch_norm_relu(x.clone(), gamma.clone(), beta.clone(), 1e-5);
+        let theirs = reference_batch_norm_relu(x.clone(), gamma.clone(), beta.clone(), 1e-5);
+        let direction = tensor(shape, seed + 3, &device).detach();
+        let gradients = |y: &Tensor<4>| {
+            let gradients = (y.clone() * direction.clone()).sum().backward();
+            let x = x.grad(&gradients).unwrap();
+            (
+                x,
+                gamma.grad(&gradients).unwrap(),
+                beta.grad(&gradients).unwrap(),
+            )
+        };
+        let (x_ours, gamma_ours, beta_ours) = gradients(&ours.output);
+        let (x_theirs, gamma_theirs, beta_theirs) = gradients(&theirs.output);
+        // The gradient of x is a small difference of large terms where few rows are normalised: with
+        // two rows it is 0 but for ε.
+        let loose = if shape == [1, 1, 2, 1] { 1e-2 } else { 1e-4 };
+        for (what, off, tolerance) in [
+            (
+                "output",
+                distance(ours.output.inner(), theirs.output.inner()),
+                TOLERANCE,
+            ),
+            (
+                "mean",
+                distance(ours.mean.inner(), theirs.mean.inner()),
+                TOLERANCE,
+            ),
+            (
+                "variance",
+                distance(ours.variance.inner(), theirs.variance.inner()),
+                TOLERANCE,
+            ),
+            ("gradient of x", distance(x_ours, x_theirs), loose),
+            (
+                "gradient of gamma",
+                distance(gamma_ours, gamma_theirs),
+                loose,
+            ),
+            (
+                "gradient of beta",
+                distance(beta_ours, beta_theirs),
+                TOLERANCE,
+            ),
+        ] {
+            assert!(off < tolerance, "{what} of {shape:?} is off by {off}");
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let device = Device::flex().autodiff();
+    let kernels = TrainingKernels::of(&device).unwrap();
+    let run = || {
+        let x = tensor([19, 12, 12, 5], 7, &device);
+        let weight = tensor([45, 16], 8, &device);
+        let [gamma, beta] = [9, 10].map(|seed| tensor([16], seed, &device));
+        let convolved = kernels.convolution(x.clone(), weight.clone(), 1);
+        let y = kernels.batch_norm_relu(convolved, gamma, beta, 1e-5).output;
+        let gradients = (y.clone() * y).sum().backward();
+        let bits = |data: TensorData| data.to_vec::<f32>().unwrap();
+        (
+            bits(x.grad(&gradients).unwrap().into_data()),
+            bits(weight.grad(&gradients).unwrap().into_data()),
+        )
+    };
+    let pool = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+    };
+    assert_eq!(pool(1).install(run), pool(3).install(run));
+}
