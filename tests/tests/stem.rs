@@ -95,7 +95,9 @@ fn running_statistics_become_those_of_the_batches() {
     let device = Device::flex();
     let mut model = normalised(&device);
     let (frames, masks) = batch(4, &device);
-    let (trained, seen) = model.visual.forward_training(frames.clone(), masks.clone());
+    let (trained, seen) = model
+        .visual
+        .forward_training(frames.clone(), masks.clone(), None);
     let untrained = model.visual.forward(frames.clone(), masks.clone());
     assert!(relative_difference(untrained, trained.clone()) > 0.01);
     for _ in 0..SETTLED {
@@ -113,7 +115,7 @@ fn parts_of_a_batch_count_alike_and_the_old_statistics_nine_tenths() {
     let parts: Vec<_> = [2, 2]
         .map(|frames| {
             let (frames, masks) = batch(frames, &device);
-            model.visual.forward_training(frames, masks).1
+            model.visual.forward_training(frames, masks, None).1
         })
         .into();
     let one = |parts: &[_]| {
@@ -134,4 +136,24 @@ fn parts_of_a_batch_count_alike_and_the_old_statistics_nine_tenths() {
             );
         }
     }
+}
+
+#[test]
+fn several_masks_on_a_frame_give_what_each_gives_alone() {
+    let device = Device::flex();
+    let model = with_settled_statistics(&device);
+    let (frames, _) = batch(2, &device);
+    let masks = batch(5, &device).1;
+    let owners = [0, 0, 1, 1, 1];
+    let shared = model
+        .visual
+        .forward_shared(frames.clone(), masks.clone(), Some(&owners));
+    let repeated = owners
+        .iter()
+        .map(|owner| frames.clone().narrow(0, *owner, 1))
+        .collect();
+    let alone = model.visual.forward(Tensor::cat(repeated, 0), masks);
+    // Both compute the same in f32, each this far from the exact value at most.
+    let difference = relative_difference(shared, alone);
+    assert!(difference <= 2.0 * EMBEDDING_ERROR, "{difference:e}");
 }

@@ -240,7 +240,7 @@ pub enum Preset {
     VitB32,
     /// ViT-B/16: four times the patches.
     VitB16,
-    /// 2.2 M parameters, for the browser: real faces, many words.
+    /// 2.7 M parameters, for the browser: real faces, many words.
     Mini,
     /// About 1 M parameters, trained in minutes on a CPU.
     Nano,
@@ -329,12 +329,22 @@ impl EmotionClipConfig {
         config
     }
 
-    /// A model for the browser that knows the words of a large vocabulary, 2.2 M parameters: the
-    /// architecture of the weights for real faces. Its frame encoder is that of `nano`, which two
-    /// CPU cores can train on some ten thousand faces within an hour.
+    /// A model for the browser that knows the words of a large vocabulary, 2.7 M parameters: the
+    /// architecture of the weights for real faces. Frames are large enough for four faces, and most
+    /// of the frame encoder is its stem, whose last convolutions see a face whole.
     pub fn mini() -> Self {
         Self {
             embed_dim: 128,
+            vision: VisionConfig {
+                image_size: 96,
+                patch_size: 16,
+                width: 128,
+                stem: PatchStem::Convolution {
+                    layers: vec![[32, 2], [48, 2], [96, 2], [128, 1], [128, 1]],
+                    norm: StemNorm::None,
+                },
+                ..Self::nano().vision
+            },
             text: TextConfig {
                 context_length: 48,
                 vocab_size: 514 + 10_000,

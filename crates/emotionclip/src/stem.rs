@@ -50,6 +50,12 @@ struct BatchNorm {
 pub struct StemStatistics(Vec<[Tensor<1>; 2]>);
 
 impl StemStatistics {
+    /// Takes the statistics of a layer, off the graph: what is computed with them must not be recorded,
+    /// because no backward pass would ever clear it away.
+    fn push(&mut self, mean: Tensor<1>, variance: Tensor<1>) {
+        self.0.push([mean.inner(), variance.inner()]);
+    }
+
     /// The mean over several parts of a batch, in their order; parts of equal size have equal weight.
     fn mean(parts: &[Self]) -> Self {
         let Some((first, rest)) = parts.split_first() else {
@@ -158,8 +164,7 @@ impl StemConvolution {
                 let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
                 let normalised = kernels.batch_norm_relu(convolved, gamma, beta, EPSILON);
                 // Whatever the bias, the normalisation takes it off again; it shows in the mean only.
-                seen.0
-                    .push([normalised.mean + bias.detach(), normalised.variance]);
+                seen.push(normalised.mean.inner() + bias.inner(), normalised.variance);
                 return normalised.output;
             }
             (Some(norm), None) => {
@@ -183,8 +188,7 @@ impl BatchNorm {
         if let Some(seen) = seen {
             let (gamma, beta) = (self.gamma.val(), self.beta.val());
             let normalised = batch_norm_train(input, gamma, beta, EPSILON);
-            seen.0
-                .push([normalised.mean.detach(), normalised.variance.detach()]);
+            seen.push(normalised.mean, normalised.variance);
             return normalised.output;
         }
         let (scale, shift) = self.affine();
@@ -205,7 +209,7 @@ impl BatchNorm {
     fn follow(mut self, [mean, variance]: [Tensor<1>; 2]) -> Self {
         let follow = |running: Param<Tensor<1>>, batch: Tensor<1>| {
             running.map(|old| {
-                let new = old.inner() * (1.0 - MOMENTUM) + batch.inner() * MOMENTUM;
+                let new = old.inner() * (1.0 - MOMENTUM) + batch * MOMENTUM;
                 Tensor::from_inner(new).set_require_grad(false)
             })
         };

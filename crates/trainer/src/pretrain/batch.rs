@@ -334,6 +334,34 @@ mod tests {
     }
 
     #[test]
+    fn pairs_of_a_group_share_its_frame() {
+        let pair = |value: f32| Pair {
+            clip: Some(PreprocessedClip {
+                frames: vec![value; 12],
+                masks: vec![value; 4],
+                frame_count: 1,
+                size: 2,
+            }),
+            tokens: vec![value as u32],
+            partner: None,
+            sentiment: [value; Emotion::COUNT],
+        };
+        let batch = assemble(vec![
+            vec![pair(1.0)],
+            vec![pair(2.0), pair(3.0)],
+            vec![pair(4.0), pair(5.0)],
+        ]);
+        assert_eq!(batch.owners, [0, 1, 1, 2, 2]);
+        let firsts: Vec<f32> = batch.frames.chunks(12).map(|frame| frame[0]).collect();
+        assert_eq!(firsts, [1.0, 2.0, 4.0]);
+        let masks: Vec<f32> = batch.masks.chunks(4).map(|mask| mask[0]).collect();
+        assert_eq!(masks, [1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(batch.tokens.len(), 5);
+        let alone = assemble(vec![vec![pair(1.0)], vec![pair(2.0)]]);
+        assert!(alone.owners.is_empty(), "nothing is shared");
+    }
+
+    #[test]
     fn words_are_left_out_at_the_share_asked_for_and_never_all() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let text = "what a lovely day it is";

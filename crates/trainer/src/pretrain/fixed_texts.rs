@@ -34,7 +34,7 @@ impl FixedTexts {
         self.features.clear();
     }
 
-    /// Features `[B, embed_dim]` of texts, without a graph.
+    /// Features `[B, embed_dim]` of texts, on the device without gradients.
     pub fn encode(
         &mut self,
         encoder: &TextTransformer,
@@ -50,7 +50,6 @@ impl FixedTexts {
         let missing: Vec<&Vec<u32>> = missing.collect();
         if !missing.is_empty() {
             let encoder = encoder.valid();
-            let inner = device.clone().inner();
             let new: Vec<(Vec<u32>, Vec<f32>)> = missing
                 .into_par_iter()
                 .map(|text| {
@@ -64,6 +63,48 @@ impl FixedTexts {
         let rows = texts.iter().filter_map(|text| self.features.get(text));
         let rows: Vec<f32> = rows.flatten().copied().collect();
         let width = rows.len() / texts.len().max(1);
-        Tensor::from_data(TensorData::new(rows, [texts.len(), width]), device)
+        Tensor::from_data(TensorData::new(rows, [texts.len(), width]), &inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use emotionclip::EmotionClipConfig;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_encoded_once_and_alike_in_any_company() {
+        let device = Device::flex().autodiff();
+        assert!(FixedTexts::pay_on(&device));
+        let model = EmotionClipConfig::nano().init_seeded(3, &device).unwrap();
+        let texts: Vec<Vec<u32>> = (1..9_u32)
+            .map(|number| {
+                let mut text = vec![0; 24];
+                text[..number as usize + 1].fill(number);
+                text[number as usize + 1] = 513;
+                text
+            })
+            .collect();
+        let rows = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
+        let mut fixed = FixedTexts::default();
+        let all = rows(fixed.encode(&model.text, &texts, &device));
+        assert_eq!(fixed.features.len(), texts.len());
+        let again = rows(fixed.encode(&model.text, &texts, &device));
+        assert_eq!(all, again);
+        let width = all.len() / texts.len();
+        let mut alone = FixedTexts::default();
+        let last = rows(alone.encode(&model.text, &texts[7..], &device));
+        assert_eq!(last, all[7 * width..]);
+        let together = rows(model.text.forward(token_tensor(&texts, &device)).inner());
+        let norm = |values: &mut dyn Iterator<Item = f32>| {
+            values
+                .map(|value| f64::from(value).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
+        let off = norm(&mut all.iter().zip(&together).map(|(a, b)| a - b));
+        // The tolerance of embeddings in f32.
+        assert!(off < 1e-4 * norm(&mut together.iter().copied()), "{off}");
     }
 }

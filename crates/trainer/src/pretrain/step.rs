@@ -210,12 +210,13 @@ pub fn train_step(
         Branch::encode(job, &model, frames_learn, batch.size, device)
     });
     // The texts are the last branch, see `jobs`.
-    let texts = match fixed {
-        Some(features) => Joined {
-            features,
-            branches: Vec::new(),
-        },
-        None => Joined::new(branches.split_off(jobs.len() - 1)),
+    let (text, texts) = match fixed {
+        // What has no gradient stays off the graph, which nothing would clear of it.
+        Some(features) => (Tensor::from_inner(l2_normalize(features)), None),
+        None => {
+            let joined = Joined::new(branches.split_off(jobs.len() - 1));
+            (l2_normalize(joined.features.clone()), Some(joined))
+        }
     };
     let stem: Vec<StemStatistics> = branches
         .iter_mut()
@@ -232,7 +233,7 @@ pub fn train_step(
     };
     let loss = config.guidance(stage).loss(
         l2_normalize(video),
-        l2_normalize(texts.features.clone()),
+        text,
         model.similarity_scale(),
         sentiment,
     );
@@ -243,7 +244,7 @@ pub fn train_step(
     }
     let mut gradients = ParameterGradients::take(&mut graph, &model);
     let mut parts = seen.with_gradients(&mut graph);
-    if !stage.freeze_text {
+    if let Some(texts) = texts.filter(|_| !stage.freeze_text) {
         parts.extend(texts.with_gradients(&mut graph));
     }
     for part in in_parallel(parts.into_iter(), |(branch, gradient)| {

@@ -77,6 +77,42 @@ fn masks_on_the_subject_are_the_samples_and_those_on_others_are_elsewhere() {
 }
 
 #[test]
+fn everyone_of_a_scene_is_the_subject_of_the_same_picture_in_turn() {
+    let corpus = corpus(Split::Train, scenes(3));
+    let mut crowds = 0;
+    for index in 0..40 {
+        let scene = corpus.scene(index);
+        let group = corpus.group_peak(index);
+        assert_eq!(group.len(), scene.faces().len());
+        let own = corpus.sample_peak(index);
+        assert_eq!(group[0].clip.masks, own.clip.masks);
+        assert_eq!(group[0].text, own.text);
+        crowds += usize::from(group.len() > 1);
+        let mut shown: Vec<_> = scene.faces().iter().map(|face| face.emotion).collect();
+        for (place, pair) in group.iter().enumerate() {
+            assert_eq!(pair.clip.frames, own.clip.frames);
+            let emotion = shown.iter().position(|emotion| *emotion == pair.emotion);
+            shown.remove(emotion.expect("everyone has one turn"));
+            let said = corpus.data().utterances();
+            let said = said.iter().find(|one| one.text == pair.text).unwrap();
+            assert_eq!(said.emotion, pair.emotion);
+            let mut others = pair.others.clone();
+            others.push(pair.emotion);
+            others.sort_by_key(|emotion| emotion.index());
+            let mut all: Vec<_> = scene.faces().iter().map(|face| face.emotion).collect();
+            all.sort_by_key(|emotion| emotion.index());
+            assert_eq!(others, all);
+            for other in &group[..place] {
+                assert_ne!(other.clip.masks, pair.clip.masks);
+                assert_ne!(other.key, pair.key);
+            }
+        }
+        assert!(shown.is_empty());
+    }
+    assert!(crowds > 10, "{crowds} of 40 scenes have several faces");
+}
+
+#[test]
 fn another_subject_changes_the_picture_under_the_mask() {
     let corpus = corpus(Split::Test, FaceConfig::evaluation(64, 1, 3));
     let (mut inside, mut outside) = (0.0, 0.0);
