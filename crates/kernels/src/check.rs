@@ -278,8 +278,8 @@ async fn beside<const D: usize>(
     })
 }
 
-/// Numbers in [-1, 1) that depend on the seed only.
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
+/// Numbers in [-1, 1) that depend on the seed only: what checks and benchmarks draw their inputs from.
+pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..count)
         .map(|_| {
