@@ -1,15 +1,8 @@
 // Masked attention, forward: softmax(scale Q K^T + mask) V with a running softmax over tiles of keys.
-//
-// With MIX the weights S of the softmax are split by the gate A over the values and over `through`,
-// the masked stream's output U V: (S o (1 - A)) V + (S o A) (U V). Neither S nor A o S reaches memory.
-// Each row's maximum and the inverse of its sum are kept for the backward pass.
+// Neither scores nor weights reach memory.
 //# binding qkv vec4<f32>
 //# if BIASED
 //# binding bias f32
-//# end
-//# if MIX
-//# binding through vec4<f32>
-//# binding gate f32
 //# end
 //# binding mixed vec4<f32>
 //# binding stats f32
@@ -24,19 +17,20 @@ fn main(
 ) {
     //# include shared/place.wgsl
 
-    //# include shared/attention_walk.wgsl
+    //# include shared/attention_row.wgsl
 
-    if (row < tokens) {
-        let inverse = 1.0 / weight;
-        //# repeat i SLICE
-        if (within_{{i}}) {
-            mixed[outputs + row * part + at_{{i}}] = sum_{{i}} * inverse;
-        }
-        //# end
-        if (lane == 0u) {
-            let place = 2u * ((batch * heads + head) * tokens + row);
-            stats[place] = top;
-            stats[place + 1u] = inverse;
-        }
+    //# if CAUSAL
+    let end = min(tokens, (group.x + 1u) * ROWS);
+    //# else
+    let end = tokens;
+    //# end
+    for (var first = 0u; first < end; first += TILE) {
+        //# include shared/attention_scores.wgsl
+
+        //# include shared/attention_masked.wgsl
+
+        //# include shared/attention_step.wgsl
     }
+
+    //# include shared/attention_store.wgsl SAVE
 }

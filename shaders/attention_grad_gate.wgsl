@@ -2,7 +2,7 @@
 // over the batch, so a thread owns one entry and walks over the batch: no atomics and no [batch,
 // heads, tokens, tokens] in memory, for the price of computing the scores once more.
 //# binding qkv vec4<f32>
-//# binding through vec4<f32>
+//# binding detours vec4<f32>
 //# binding gate f32
 //# binding rows f32
 //# binding grad vec4<f32>
@@ -35,7 +35,7 @@ fn main(
         var gain = 0.0;
         for (var i = 0u; i < VECTORS; i++) {
             score += dot(qkv[query_at + i], qkv[key_at + i]);
-            gain += dot(grad[row_at + i], through[detour_at + i] - qkv[key_at + part + i]);
+            gain += dot(grad[row_at + i], detours[detour_at + i]);
         }
         let place = 3u * ((batch * heads + head) * tokens + row);
         sum += exp(score * SCALE - rows[place]) * rows[place + 1u] * gain;

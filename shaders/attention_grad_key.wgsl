@@ -1,18 +1,18 @@
-// Masked attention, backward: the gradients of keys and values, and with MIX of `through`. A thread
-// owns a slice of a key row and walks over the queries.
+// Masked attention, backward: the gradients of keys and values, and with MIX of `detours`,
+// U V - V. A thread owns a slice of a key row and walks over the queries.
 //# binding qkv vec4<f32>
 //# if BIASED
 //# binding bias f32
 //# end
 //# if MIX
-//# binding through vec4<f32>
+//# binding detours vec4<f32>
 //# binding gate f32
 //# end
 //# binding rows f32
 //# binding grad vec4<f32>
 //# binding grad_qkv vec4<f32>
 //# if MIX
-//# binding grad_through vec4<f32>
+//# binding grad_detours vec4<f32>
 //# end
 //# info
 
@@ -34,7 +34,7 @@ fn main(
     var grad_key_{{i}} = vec4<f32>();
     var grad_value_{{i}} = vec4<f32>();
     //# if MIX
-    let u_{{i}} = select(vec4<f32>(), through[outputs + own * part + at_{{i}}], within_{{i}});
+    let u_{{i}} = select(vec4<f32>(), detours[outputs + own * part + at_{{i}}], within_{{i}});
     var grad_detour_{{i}} = vec4<f32>();
     //# end
     //# end
@@ -79,7 +79,7 @@ fn main(
             );
             //# if MIX
             let open = opening(head, row, own, tokens);
-            let slope = (1.0 - open) * x[{{TILE}} + {{t}}] + open * x[2 * {{TILE}} + {{t}}];
+            let slope = x[{{TILE}} + {{t}}] + open * x[2 * {{TILE}} + {{t}}];
             let past = p * open;
             let straight = p - past;
             //# else
@@ -105,7 +105,7 @@ fn main(
             grad_qkv[keys + key * 3u * part + at_{{i}}] = grad_key_{{i}} * SCALE;
             grad_qkv[values + key * 3u * part + at_{{i}}] = grad_value_{{i}};
             //# if MIX
-            grad_through[outputs + key * part + at_{{i}}] = grad_detour_{{i}};
+            grad_detours[outputs + key * part + at_{{i}}] = grad_detour_{{i}};
             //# end
         }
         //# end

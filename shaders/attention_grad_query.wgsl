@@ -1,11 +1,12 @@
 // Masked attention, backward: the gradient of the queries. A thread owns a slice of a query row and
-// walks over the keys; probabilities are recomputed from the row's statistics.
+// walks over the keys; probabilities are recomputed from the row's statistics. With MIX the values are
+// V + A (U V - V).
 //# binding qkv vec4<f32>
 //# if BIASED
 //# binding bias f32
 //# end
 //# if MIX
-//# binding through vec4<f32>
+//# binding detours vec4<f32>
 //# binding gate f32
 //# end
 //# binding rows f32
@@ -56,7 +57,7 @@ fn main(
             //# if MIX
             var detour = 0.0;
             //# repeat i SLICE
-            detour += dot(g_{{i}}, through[outputs + key * part + at_{{i}}]);
+            detour += dot(g_{{i}}, detours[outputs + key * part + at_{{i}}]);
             //# end
             x[2 * {{TILE}} + {{t}}] = detour;
             //# end
@@ -70,7 +71,7 @@ fn main(
             let p = select(0.0, exp(score - top) * inverse, first + {{t}}u < tokens);
             //# if MIX
             let open = opening(head, own, key, tokens);
-            let slope = (1.0 - open) * x[{{TILE}} + {{t}}] + open * x[2 * {{TILE}} + {{t}}];
+            let slope = x[{{TILE}} + {{t}}] + open * x[2 * {{TILE}} + {{t}}];
             //# else
             let slope = x[{{TILE}} + {{t}}];
             //# end

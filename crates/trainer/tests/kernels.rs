@@ -11,6 +11,7 @@ use emotionclip::config::{SubjectEncoding, TextConfig};
 use emotionclip::loss::SentimentGuidance;
 use emotionclip::optim::{AdamW, AdamWConfig, GroupRates};
 use emotionclip::{EmotionClip, EmotionClipConfig};
+use emotionclip_kernels::check::numbers;
 
 const BATCH: usize = 4;
 
@@ -24,19 +25,6 @@ fn config(subject: SubjectEncoding) -> EmotionClipConfig {
     config.vision.subject = subject;
     config.temporal.dropout = 0.0;
     config
-}
-
-/// Numbers in [-1, 1) that depend on the seed only.
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    (0..count)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-        })
-        .collect()
 }
 
 struct Inputs {

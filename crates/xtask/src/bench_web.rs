@@ -25,7 +25,7 @@ const RUNTIME: [&str; 6] = [
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench-web                             everything on the software adapter, some 15 minutes
+  cargo xtask bench-web                             everything on the software adapter, half an hour or more
   cargo xtask bench-web --what frame_1              one frame only
   cargo xtask bench-web --adapter any --seconds 10  on the browser's own graphics processor
 
@@ -50,6 +50,9 @@ pub struct BenchWebArgs {
     /// Most repetitions.
     #[arg(long, default_value_t = 7)]
     runs: u32,
+    /// Give an engine up that answers nothing for so many minutes.
+    #[arg(long, value_name = "MINUTES", default_value_t = 45, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    limit: u32,
     /// Where the rows go [default: `bench-web.json` in cargo's target folder].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -109,6 +112,7 @@ pub fn run(workspace: &Workspace, args: &BenchWebArgs) -> Result<()> {
         },
         "seconds": args.seconds,
         "runs": args.runs,
+        "limitMinutes": args.limit,
     });
     process::run(
         workspace
@@ -190,8 +194,9 @@ fn copy_page(workspace: &Workspace, web: &Path, dist: &Path, site: &Path) -> Res
     for file in ["index.html", "bench.js"] {
         copy(bench.join(file), site)?;
     }
-    for file in ["emotionclip-web.js", "emotionclip-web_bg.wasm"] {
-        copy(dist.join(file), site)?;
+    for (_, name) in page::MODULES {
+        copy(dist.join(format!("{name}.js")), site)?;
+        copy(dist.join(format!("{name}_bg.wasm")), site)?;
     }
     for file in ["engine.js", "messages.js"] {
         copy(dist.join("js").join(file), site)?;

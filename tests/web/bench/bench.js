@@ -4,7 +4,6 @@
  * out, so upload and read-back are in it; loading the weights is not.
  */
 
-import init, { Engine } from './emotionclip-web.js';
 import { chooseDevice } from './engine.js';
 
 const numbers = async (name, Type) => {
@@ -20,7 +19,9 @@ const CONTEXT = 77;
 const TASKS = { frame_1: 1, frame_8: 8, text_7: 7 };
 
 async function ours(kind, kernels) {
-  await init({ module_or_path: new URL('emotionclip-web_bg.wasm', import.meta.url) });
+  const name = kind === 'webgpu' ? 'engine-gpu' : 'engine-cpu';
+  const { default: init, Engine } = await import(`./${name}.js`);
+  await init({ module_or_path: new URL(`${name}_bg.wasm`, import.meta.url) });
   const chosen = await chooseDevice(kind, kernels);
   const engine = kind === 'webgpu' ? await Engine.webgpu(() => {}, chosen.kernels) : Engine.cpu();
   const files = engine.beginModel(await numbers('bundle/model.json', Uint8Array));
@@ -69,66 +70,51 @@ const ENGINES = {
   'ort-wasm': () => theirs('wasm'),
 };
 
-/** Least cosine of a row of features with the same row of another engine's. */
-function leastCosine(a, b, count) {
-  const width = a.length / count;
-  let least = 1;
-  for (let row = 0; row < count; row++) {
-    let [ab, aa, bb] = [0, 0, 0];
-    for (let i = row * width; i < (row + 1) * width; i++) {
-      [ab, aa, bb] = [ab + a[i] * b[i], aa + a[i] * a[i], bb + b[i] * b[i]];
-    }
-    const cosine = ab / Math.sqrt(aa * bb);
-    least = cosine < least || Number.isNaN(cosine) ? cosine : least;
-  }
-  return a.length === b.length ? least : Number.NaN;
-}
-
-const median = (values) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
-};
+/** The inputs, read once, and the engine that is open. */
+let inputs;
+let engine;
 
 /**
- * @param {{tasks: string[], engines: string[], kernels: string, seconds: number, runs: number}} options
- *   after the first run others follow until there are `runs` of them or `seconds` have gone
- * @returns {Promise<{rows: object[], notes: object}>}
+ * Opens an engine.
+ * @param {{name: string, kernels: string}} options
+ * @returns {Promise<string>} what it says of itself
  */
-globalThis.bench = async ({ tasks, engines, kernels, seconds, runs }) => {
-  const inputs = {
+async function open({ name, kernels }) {
+  inputs ??= {
     frames: await numbers('frames.f32', Float32Array),
     masks: await numbers('masks.f32', Float32Array),
     texts: await numbers('texts.i32', Int32Array),
   };
-  const [rows, notes, outputs] = [[], {}, {}];
-  for (const name of engines) {
-    const engine = await ENGINES[name]({ kernels });
-    notes[name] = engine.note;
-    for (const what of tasks) {
-      const count = TASKS[what];
-      await engine.prepare?.(what);
-      const times = [];
-      const began = performance.now();
-      while (times.length < 2 || (times.length <= runs && performance.now() - began < 1000 * seconds)) {
-        const started = performance.now();
-        const output = await engine.run(inputs, what, count);
-        times.push(performance.now() - started);
-        outputs[what] ??= {};
-        outputs[what][name] = Float32Array.from(output);
-      }
-      const [first, ...warm] = times;
-      rows.push({ what, engine: name, first_ms: first, median_ms: median(warm), runs: warm.length });
-      console.log(`${what} ${name}: first ${first.toFixed(0)} ms, then ${warm.map((time) => time.toFixed(0)).join(', ')} ms`);
-    }
-    await engine.close();
+  engine = await ENGINES[name]({ kernels });
+  return engine.note;
+}
+
+/**
+ * Times the open engine: after the first run others follow until there are `runs` of them or `seconds`
+ * have gone, at least one.
+ * @param {{what: string, seconds: number, runs: number}} options
+ * @returns {Promise<{times: number[], features: number[]}>} milliseconds, and what came out last
+ */
+async function measure({ what, seconds, runs }) {
+  const count = TASKS[what];
+  await engine.prepare?.(what);
+  const times = [];
+  let features;
+  const began = performance.now();
+  while (times.length < 2 || (times.length <= runs && performance.now() - began < 1000 * seconds)) {
+    const started = performance.now();
+    features = Array.from(await engine.run(inputs, what, count));
+    times.push(performance.now() - started);
+    console.log(`${times.length === 1 ? 'first' : 'then'} ${times.at(-1).toFixed(0)} ms`);
   }
-  for (const row of rows) {
-    const all = outputs[row.what];
-    const others = Object.entries(all).filter(([name]) => name !== row.engine);
-    const cosines = others.map(([, output]) => leastCosine(all[row.engine], output, TASKS[row.what]));
-    row.least_cosine = cosines.length ? Math.min(...cosines) : null;
-  }
-  return { rows, notes };
-};
+  return { times, features };
+}
+
+/** Frees the open engine. */
+async function close() {
+  await engine.close();
+  engine = undefined;
+}
+
+globalThis.bench = { open, measure, close };
 globalThis.isReady = true;

@@ -54,15 +54,15 @@ impl<B: KernelBackend> Backward<B, 1> for Attend {
     }
 }
 
-/// What SAAM's attention keeps: inputs, output, U V, and the statistics of both softmaxes.
+/// What SAAM's attention keeps: inputs, output, U V - V, and the statistics of both softmaxes.
 #[derive(Clone, Debug)]
 struct SubjectState<B: KernelBackend> {
     qkv: NodeId,
     gate: NodeId,
     outside: FloatTensor<B>,
     mixed: FloatTensor<B>,
-    through: FloatTensor<B>,
-    through_stats: FloatTensor<B>,
+    detours: FloatTensor<B>,
+    masked_stats: FloatTensor<B>,
     stats: FloatTensor<B>,
     plan: SubjectPlan,
 }
@@ -83,9 +83,9 @@ impl<B: KernelBackend> Backward<B, 2> for Subject {
         let state = ops.state;
         let qkv: FloatTensor<B> = checkpointer.retrieve_node_output(state.qkv);
         let gate: FloatTensor<B> = checkpointer.retrieve_node_output(state.gate);
-        let (grad_qkv, grad_through, grad_gate) = B::mix_backward(
+        let (grad_qkv, grad_detours, grad_gate) = B::mix_backward(
             qkv.clone(),
-            state.through.clone(),
+            state.detours.clone(),
             gate,
             state.mixed,
             state.stats,
@@ -97,17 +97,26 @@ impl<B: KernelBackend> Backward<B, 2> for Subject {
             grads.register::<B>(parent.id, grad_gate);
         }
         if let Some(parent) = qkv_parent {
+            let masked = masked_values::<B>(state.detours, qkv.clone());
             let grad_masked = B::attend_backward(
                 qkv,
                 state.outside,
-                state.through,
-                state.through_stats,
-                grad_through,
+                masked,
+                state.masked_stats,
+                grad_detours,
                 state.plan.masked(),
             );
             grads.register::<B>(parent.id, B::float_add(grad_qkv, grad_masked));
         }
     }
+}
+
+/// U V `[B, N, W]` from U V - V and the joint projection `[B, N, 3W]`, whose last third is V.
+fn masked_values<B: KernelBackend>(detours: FloatTensor<B>, qkv: FloatTensor<B>) -> FloatTensor<B> {
+    let every = burn::tensor::Slice::full();
+    let width = qkv.shape()[2];
+    let values = burn::tensor::Slice::from(width / 3 * 2..width);
+    B::float_add(detours, B::float_slice(qkv, &[every, every, values]))
 }
 
 /// What a linear layer keeps: inputs, and the activation's input where there is an activation.
@@ -418,55 +427,54 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
     ) {
         let nodes = [qkv.node(), gate.node()];
         let outside = outside.into_primitive();
-        let (mixed, [through, through_stats, stats]) =
+        let (mixed, [detours, masked_stats, stats]) =
             match Subject.prepare::<C>(nodes).compute_bound().stateful() {
                 OpsKind::Tracked(mut prepared) => {
                     let [saved_qkv, saved_gate] =
                         [&qkv, &gate].map(|tensor| prepared.checkpoint(tensor));
                     let [qkv, gate] = [qkv, gate].map(inner::<B, C>);
                     let plan = SubjectPlan { save: true, ..plan };
-                    let (mixed, through, through_stats, stats) =
+                    let (mixed, detours, masked_stats, stats) =
                         B::subject(qkv, outside.clone(), gate, plan);
                     let state = SubjectState {
                         qkv: saved_qkv,
                         gate: saved_gate,
                         outside,
                         mixed: mixed.clone(),
-                        through: through.clone(),
-                        through_stats: through_stats.clone(),
+                        detours: detours.clone(),
+                        masked_stats: masked_stats.clone(),
                         stats: stats.clone(),
                         plan,
                     };
-                    let kept = [through, through_stats, stats];
+                    let kept = [detours, masked_stats, stats];
                     (prepared.finish(state, mixed), kept)
                 }
                 OpsKind::UnTracked(prepared) => {
                     let [qkv, gate] = [qkv, gate].map(inner::<B, C>);
-                    let (mixed, through, through_stats, stats) =
+                    let (mixed, detours, masked_stats, stats) =
                         B::subject(qkv, outside, gate, plan);
-                    (prepared.finish(mixed), [through, through_stats, stats])
+                    (prepared.finish(mixed), [detours, masked_stats, stats])
                 }
             };
-        let [through, through_stats, stats] =
-            [through, through_stats, stats].map(untracked::<B, C>);
-        (mixed, through, through_stats, stats)
+        let [detours, masked_stats, stats] = [detours, masked_stats, stats].map(untracked::<B, C>);
+        (mixed, detours, masked_stats, stats)
     }
 
     fn mix_backward(
         qkv: FloatTensor<Self>,
-        through: FloatTensor<Self>,
+        detours: FloatTensor<Self>,
         gate: FloatTensor<Self>,
         mixed: FloatTensor<Self>,
         stats: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         plan: AttentionPlan,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let [qkv, through, gate] = [qkv, through, gate].map(inner::<B, C>);
+        let [qkv, detours, gate] = [qkv, detours, gate].map(inner::<B, C>);
         let [mixed, stats, grad] = [mixed, stats, grad].map(inner::<B, C>);
-        let (qkv, through, gate) = B::mix_backward(qkv, through, gate, mixed, stats, grad, plan);
+        let (qkv, detours, gate) = B::mix_backward(qkv, detours, gate, mixed, stats, grad, plan);
         (
             untracked::<B, C>(qkv),
-            untracked::<B, C>(through),
+            untracked::<B, C>(detours),
             untracked::<B, C>(gate),
         )
     }

@@ -21,29 +21,6 @@ fn attention_info(qkv: &CubeTensor, plan: &AttentionPlan) -> (usize, usize, [u32
     )
 }
 
-/// One softmax's forward pass, with the gate's operands or the mask's bias in `others`.
-fn forward(
-    qkv: &CubeTensor,
-    others: &[&CubeTensor],
-    plan: AttentionPlan,
-) -> (CubeTensor, CubeTensor) {
-    let (batch, tokens, info) = attention_info(qkv, &plan);
-    let width = plan.heads * plan.head_width;
-    let mixed = output(qkv, [batch, tokens, width], plan.kernels);
-    let stats = output(qkv, [batch, plan.heads, tokens, 2], plan.kernels);
-    let Planned {
-        shader,
-        threads,
-        rows,
-    } = plan.walk(Walk::Forward);
-    let mut buffers = vec![qkv];
-    buffers.extend(others);
-    buffers.extend([&mixed, &stats]);
-    let groups = [tokens.div_ceil(rows), plan.heads, batch];
-    run(shader, threads, groups, &buffers, &info);
-    (mixed, stats)
-}
-
 /// Maximum, inverse sum and mean gradient of every query row, `[B, heads, N, 3]`.
 fn gather_rows(
     qkv: &CubeTensor,
@@ -129,7 +106,17 @@ impl KernelBackend for CubeBackend {
     fn attend(qkv: CubeTensor, bias: CubeTensor, plan: AttentionPlan) -> (CubeTensor, CubeTensor) {
         let qkv = into_contiguous(qkv);
         let bias = plan.needs_bias().then(|| into_contiguous(bias));
-        forward(&qkv, &bias.iter().collect::<Vec<_>>(), plan)
+        let (batch, tokens, info) = attention_info(&qkv, &plan);
+        let width = plan.heads * plan.head_width;
+        let mixed = output(&qkv, [batch, tokens, width], plan.kernels);
+        let stats = output(&qkv, [batch, plan.heads, tokens, 2], plan.kernels);
+        let planned = plan.walk(Walk::Forward);
+        let mut buffers = vec![&qkv];
+        buffers.extend(&bias);
+        buffers.extend([&mixed, &stats]);
+        let groups = [tokens.div_ceil(planned.rows), plan.heads, batch];
+        run(planned.shader, planned.threads, groups, &buffers, &info);
+        (mixed, stats)
     }
 
     fn attend_backward(
@@ -161,63 +148,70 @@ impl KernelBackend for CubeBackend {
     ) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
         let [qkv, outside, gate] = [qkv, outside, gate].map(into_contiguous);
         let (batch, tokens, info) = attention_info(&qkv, &plan.masked());
-        let unsaved = || {
-            let stats = || output(&qkv, [1, 1, 1, 1], plan.kernels);
-            (output(&qkv, [1, 1, 1], plan.kernels), stats(), stats())
-        };
-        let Some(planned) = plan.at_once(tokens) else {
-            let (through, through_stats) = forward(&qkv, &[&outside], plan.masked());
-            let (mixed, stats) = forward(&qkv, &[&through, &gate], plan.mixed());
-            if plan.save {
-                return (mixed, through, through_stats, stats);
-            }
-            let (through, through_stats, stats) = unsaved();
-            return (mixed, through, through_stats, stats);
-        };
         let values = [batch, tokens, plan.heads * plan.head_width];
         let numbers = [batch, plan.heads, tokens, 2];
         let mixed = output(&qkv, values, plan.kernels);
-        let (through, through_stats, stats) = if plan.save {
-            let stats = || output(&qkv, numbers, plan.kernels);
+        let at_once = plan.at_once(tokens);
+        let between = |wanted: bool| {
+            let values = if wanted { values } else { [1; 3] };
+            let stats = || output(&qkv, if wanted { numbers } else { [1; 4] }, plan.kernels);
             (output(&qkv, values, plan.kernels), stats(), stats())
-        } else {
-            unsaved()
         };
-        let mut buffers = vec![&qkv, &outside, &gate, &mixed];
-        if plan.save {
-            buffers.extend([&through, &through_stats, &stats]);
+        let is_split = at_once.is_none();
+        let (detours, masked_stats, stats) = between(plan.save || is_split);
+        let pass = |planned: Planned, groups, buffers: &[&CubeTensor]| {
+            let groups = [groups, plan.heads, batch];
+            run(planned.shader, planned.threads, groups, buffers, &info);
+        };
+        if let Some(planned) = at_once {
+            let mut buffers = vec![&qkv, &outside, &gate, &mixed];
+            if plan.save {
+                buffers.extend([&detours, &masked_stats, &stats]);
+            }
+            pass(planned, 1, &buffers);
+        } else {
+            let [streams, detour] = plan.in_two();
+            let groups = (tokens + 1).div_ceil(streams.rows);
+            let buffers = [&qkv, &outside, &mixed, &detours, &masked_stats, &stats];
+            pass(streams, groups, &buffers);
+            let groups = tokens.div_ceil(detour.rows);
+            let buffers = [&qkv, &gate, &mixed, &detours, &stats];
+            pass(detour, groups, &buffers);
         }
-        let groups = [1, plan.heads, batch];
-        run(planned.shader, planned.threads, groups, &buffers, &info);
-        (mixed, through, through_stats, stats)
+        let (detours, masked_stats, stats) = if is_split && !plan.save {
+            between(false)
+        } else {
+            (detours, masked_stats, stats)
+        };
+        (mixed, detours, masked_stats, stats)
     }
 
     fn mix_backward(
         qkv: CubeTensor,
-        through: CubeTensor,
+        detours: CubeTensor,
         gate: CubeTensor,
         mixed: CubeTensor,
         stats: CubeTensor,
         grad: CubeTensor,
         plan: AttentionPlan,
     ) -> (CubeTensor, CubeTensor, CubeTensor) {
-        let [qkv, through, gate] = [qkv, through, gate].map(into_contiguous);
+        let [qkv, detours, gate] = [qkv, detours, gate].map(into_contiguous);
         let [mixed, stats, grad] = [mixed, stats, grad].map(into_contiguous);
         let (batch, tokens, info) = attention_info(&qkv, &plan);
         let width = plan.heads * plan.head_width;
         let grad_qkv = output(&qkv, [batch, tokens, 3 * width], plan.kernels);
-        let grad_through = output(&qkv, [batch, tokens, width], plan.kernels);
+        let grad_detours = output(&qkv, [batch, tokens, width], plan.kernels);
         let grad_gate = output(&qkv, [plan.heads, tokens, tokens], plan.kernels);
         let rows = gather_rows(&qkv, &mixed, &stats, &grad, plan);
-        let others = [&through, &gate, &rows, &grad];
+        let others = [&detours, &gate, &rows, &grad];
         walk_back(Walk::GradQuery, &qkv, &others, &[&grad_qkv], plan);
-        let outputs = [&grad_qkv, &grad_through];
+        let outputs = [&grad_qkv, &grad_detours];
         walk_back(Walk::GradKey, &qkv, &others, &outputs, plan);
         let planned = plan.grad_gate();
         let groups = [tokens.div_ceil(planned.rows), tokens, plan.heads];
-        let buffers = [&qkv, &through, &gate, &rows, &grad, &grad_gate];
+        let buffers = [&qkv, &detours, &gate, &rows, &grad, &grad_gate];
         run(planned.shader, planned.threads, groups, &buffers, &info);
-        (grad_qkv, grad_through, grad_gate)
+        (grad_qkv, grad_detours, grad_gate)
     }
 
     fn project(

@@ -21,7 +21,7 @@ pub(crate) use launch::Adapter;
 pub(crate) use share::buffer;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
+use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{Int, Tensor};
 
 use crate::picture::ResamplePlan;
@@ -74,8 +74,8 @@ pub trait KernelBackend: Backend {
         plan: AttentionPlan,
     ) -> FloatTensor<Self>;
 
-    /// SAAM's attention: the output, and where the plan saves them U V and the statistics of U and S,
-    /// all as [`Self::attend`].
+    /// SAAM's attention: the output, and where the plan saves them U V - V and the statistics of U and
+    /// S, all as [`Self::attend`].
     #[fusion(meta = shapes::subject)]
     fn subject(
         qkv: FloatTensor<Self>,
@@ -89,12 +89,12 @@ pub trait KernelBackend: Backend {
         FloatTensor<Self>,
     );
 
-    /// The gradients of `qkv`, as far as it doesn't pass through U V, of `through`, which is U V, and
+    /// The gradients of `qkv`, as far as it doesn't pass through U, of `detours`, which is U V - V, and
     /// of `gate`.
     #[fusion(meta = shapes::mix_backward)]
     fn mix_backward(
         qkv: FloatTensor<Self>,
-        through: FloatTensor<Self>,
+        detours: FloatTensor<Self>,
         gate: FloatTensor<Self>,
         mixed: FloatTensor<Self>,
         stats: FloatTensor<Self>,
@@ -188,20 +188,20 @@ mod shapes {
         if plan.save {
             return (mixed.clone(), mixed, stats.clone(), stats);
         }
-        let [through, stats] = [spec(qkv, [1, 1, 1]), spec(qkv, [1, 1, 1, 1])];
-        (mixed, through, stats.clone(), stats)
+        let [detours, stats] = [spec(qkv, [1, 1, 1]), spec(qkv, [1, 1, 1, 1])];
+        (mixed, detours, stats.clone(), stats)
     }
 
     pub(super) fn mix_backward(
         qkv: &Spec,
-        through: &Spec,
+        detours: &Spec,
         gate: &Spec,
         _: &Spec,
         _: &Spec,
         _: &Spec,
         _: &AttentionPlan,
     ) -> (Spec, Spec, Spec) {
-        (qkv.clone(), through.clone(), gate.clone())
+        (qkv.clone(), detours.clone(), gate.clone())
     }
 
     pub(super) fn project(
@@ -241,9 +241,19 @@ mod shapes {
     }
 }
 
-/// Whether operations on the tensor are recorded for a backward pass.
+/// Whether operations on the tensor are recorded for a backward pass. For wasm32 no such device has
+/// kernels.
 pub(crate) fn tracks_gradients<const D: usize>(tensor: &Tensor<D>) -> bool {
-    matches!(tensor.device().as_dispatch(), DispatchDevice::Autodiff(_))
+    #[cfg(not(target_family = "wasm"))]
+    return matches!(
+        tensor.device().as_dispatch(),
+        burn::backend::DispatchDevice::Autodiff(_)
+    );
+    #[cfg(target_family = "wasm")]
+    {
+        let _ = tensor;
+        false
+    }
 }
 
 pub(crate) fn masked_attention(

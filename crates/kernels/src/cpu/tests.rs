@@ -20,11 +20,8 @@ const LAYERS: [[usize; 3]; 9] = [
     [230, 65, 20],
 ];
 
-fn random<const D: usize>(shape: [usize; D], seed: usize) -> Tensor<D> {
-    let count: usize = shape.iter().product();
-    let values: Vec<f32> = (seed..seed + count)
-        .map(|index| (index.wrapping_mul(2_654_435_761) % 65_536) as f32 / 32_768.0 - 1.0)
-        .collect();
+fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+    let values = crate::check::numbers(shape.iter().product(), seed);
     Tensor::from_data(
         burn::tensor::TensorData::new(values, shape),
         &Device::flex(),

@@ -13,7 +13,8 @@ pub(crate) enum MaskKind {
     Subject,
 }
 
-/// One attention operation: head width, mask, and whether the weights are split by a gate.
+/// One attention operation: head width, mask, and whether a gate lets U V - V pass: only SAAM's backward
+/// pass and its second walk ask for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AttentionPlan {
     pub kernels: Kernels,
@@ -79,6 +80,13 @@ impl AttentionPlan {
         lanes.describe(shader.with("SLICE", slice).with("TILE", tile))
     }
 
+    /// A kernel of SAAM's forward pass. Lanes and keys a step are those of plain attention, so that a
+    /// shut gate gives the same bits.
+    fn forward(&self, file: &'static str) -> Planned {
+        let (lanes, tile) = self.lanes(1);
+        self.shared(self.described(file), lanes, tile)
+    }
+
     /// The kernel of one walk.
     pub(crate) fn walk(&self, walk: Walk) -> Planned {
         let (file, kinds) = match walk {
@@ -121,18 +129,18 @@ impl AttentionPlan {
     }
 }
 
-/// SAAM's two softmaxes.
+/// SAAM's two softmaxes, S and U.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SubjectPlan {
     pub kernels: Kernels,
     pub heads: usize,
     pub head_width: usize,
-    /// Whether U V and the rows' statistics are wanted, for the backward pass.
+    /// Whether U V - V and the rows' statistics are wanted, for the backward pass.
     pub save: bool,
 }
 
 impl SubjectPlan {
-    /// The subject's stream U V.
+    /// U alone.
     pub(crate) fn masked(&self) -> AttentionPlan {
         AttentionPlan {
             kernels: self.kernels,
@@ -143,7 +151,7 @@ impl SubjectPlan {
         }
     }
 
-    /// Both streams, from U V.
+    /// Both, from U V - V.
     pub(crate) fn mixed(&self) -> AttentionPlan {
         AttentionPlan {
             mask: MaskKind::None,
@@ -152,16 +160,25 @@ impl SubjectPlan {
         }
     }
 
-    /// The kernel of both streams in one dispatch, for as many tokens as leave room for a head's U V
-    /// in workgroup memory. Lanes and keys a step are those of plain attention, so that a shut gate
-    /// gives the same bits; a workgroup grows towards a thread for every row's lane.
+    /// The two kernels of two dispatches: S V and U V - V of the tokens and one row more, and what of
+    /// the latter passes the gate.
+    pub(crate) fn in_two(&self) -> [Planned; 2] {
+        [
+            self.masked().forward("attention_subject_streams.wgsl"),
+            self.mixed().forward("attention_subject_detour.wgsl"),
+        ]
+    }
+
+    /// The kernel of one dispatch, for as many tokens as leave room for a head's U V - V and the
+    /// statistics of S in workgroup memory. A workgroup grows towards a thread for every row's lane.
     pub(crate) fn at_once(&self, tokens: usize) -> Option<Planned> {
         if self.kernels.split_subject {
             return None;
         }
         let plan = self.masked();
         let (lanes, tile) = plan.lanes(1);
-        let detours = tokens * plan.vectors();
+        // Vectors of U V - V, the maximum and the inverse sum of S.
+        let token = 16 * plan.vectors() + 8;
         let largest = match self.kernels.tiles {
             // A software driver runs a workgroup on one processor, and eight threads fill its vectors.
             TileSet::Software => lanes.rows,
@@ -170,13 +187,15 @@ impl SubjectPlan {
         let growing = std::iter::successors(Some(lanes.rows), |rows| Some(2 * rows))
             .take_while(|rows| *rows <= largest.max(lanes.rows))
             .map(|rows| Lanes { rows, ..lanes })
-            .filter(|lanes| lanes.fits(16 * detours))
+            .filter(|lanes| lanes.fits(token * tokens))
             .collect::<Vec<_>>();
-        let enough = growing.iter().find(|lanes| lanes.rows >= tokens);
+        let enough = growing.iter().find(|lanes| lanes.rows > tokens);
         let lanes = *enough.or(growing.last())?;
+        let room = (WORKGROUP_MEMORY - lanes.memory()) / token;
         let shader = plan
             .described("attention_subject.wgsl")
-            .with("ROOM", (WORKGROUP_MEMORY - lanes.memory()) / 16)
+            .with("TOKENS", room)
+            .with("ROOM", room * plan.vectors())
             .flag("AT_ONCE", true)
             .flag("GATED", true)
             .flag("SAVE", self.save);

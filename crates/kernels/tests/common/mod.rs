@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use burn::tensor::{Device, Tensor, TensorData};
+pub use emotionclip_kernels::check::numbers;
 use emotionclip_kernels::{Choice, Kernels, SubgroupSizes, TileSet};
 
 /// Half a unit in the last place of 1 in f32: the relative error of one operation.
@@ -30,19 +31,6 @@ pub fn subgroup_kernels(device: &Device) -> Kernels {
         subgroups: Some(sizes.expect("the adapter has subgroups")),
         ..kernels(device, TileSet::Gpu)
     }
-}
-
-/// Numbers in [-1, 1) that depend on the seed only.
-pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    (0..count)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-        })
-        .collect()
 }
 
 pub fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {

@@ -125,9 +125,10 @@ impl Bench {
         let (tokens, heads, width) = (vision.tokens(), vision.heads, vision.width);
         let qkv: Tensor<3> = random([self.batch, tokens, 3 * width], &self.device);
         let mask = mask(self);
-        // Scores and weighted values; a subject has two of the first and three of the second.
+        // Scores and weighted values; a subject's kernel has twice that, its tensor operations scores
+        // once and weighted values three times.
         let products = match mask {
-            AttentionMask::Subject { .. } => 5,
+            AttentionMask::Subject { .. } => 4,
             _ => 2,
         };
         let cost = Cost {

@@ -53,9 +53,7 @@ pub fn time<T>(
 
 /// Numbers in [-1, 1): a device's own generator would have to be timed apart.
 pub fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-    let values: Vec<f32> = (0..shape.iter().product::<usize>())
-        .map(|index| (index.wrapping_mul(2_654_435_761) % 65_536) as f32 / 32_768.0 - 1.0)
-        .collect();
+    let values = emotionclip_kernels::check::numbers(shape.iter().product(), 1);
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
