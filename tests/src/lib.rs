@@ -4,4 +4,6 @@
 
 pub mod cli;
 pub mod corpus;
+pub mod cutter;
 pub mod golden;
+pub mod s3;

@@ -66,7 +66,10 @@ pub fn trainer(workspace: &Workspace) -> Result<PathBuf> {
     if let Some(program) = env::var_os("TRAINER") {
         return Ok(std::path::absolute(program)?);
     }
-    process::run(workspace.cargo("build").args(["-p", "trainer"]))?;
+    // Of the whole workspace, as the tests build it: `-p trainer` leaves out features that the tests' S3 server turns
+    // on, and so would be a second build of what they touch.
+    let arguments = ["--workspace", "--bin", "trainer"];
+    process::run(workspace.cargo("build").args(arguments))?;
     let name = format!("trainer{}", env::consts::EXE_SUFFIX);
     Ok(workspace.metadata()?.target_dir()?.join("debug").join(name))
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::error::ShardError;
 use super::sample::entry_name;
 use super::set::ShardSet;
+use super::store::failed;
 use crate::prepare::StepProgress;
 use crate::prepare::work::hex;
 
@@ -136,10 +137,6 @@ fn check_shard(
 
 /// SHA-256 of a shard, and names in it that no clip has.
 fn scan(set: &ShardSet, file: &str) -> Result<(String, Vec<String>), ShardError> {
-    let failed = |error: std::io::Error| ShardError::Io {
-        file: file.to_owned(),
-        error,
-    };
     let mut stream = Digesting {
         inner: set.store().open(file)?,
         digest: Sha256::new(),
@@ -147,7 +144,7 @@ fn scan(set: &ShardSet, file: &str) -> Result<(String, Vec<String>), ShardError>
     let mut names = Vec::new();
     {
         let mut archive = tar::Archive::new(&mut stream);
-        let entries = archive.entries().map_err(failed)?;
+        let entries = archive.entries().map_err(failed(file))?;
         for entry in entries {
             match entry {
                 Ok(entry) => names.extend(entry_name(&entry).err()),
@@ -161,7 +158,7 @@ fn scan(set: &ShardSet, file: &str) -> Result<(String, Vec<String>), ShardError>
             }
         }
     }
-    std::io::copy(&mut stream, &mut std::io::sink()).map_err(failed)?;
+    std::io::copy(&mut stream, &mut std::io::sink()).map_err(failed(file))?;
     Ok((hex(&stream.digest.finalize()), names))
 }
 

@@ -12,6 +12,22 @@ pub enum ShardError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// A file isn't where a store on the network should have it.
+    #[error("{file}: {problem}; check the address, or copy all files again")]
+    Missing {
+        /// The address.
+        file: String,
+        /// What the server says.
+        problem: String,
+    },
+    /// A store on the network refuses or fails.
+    #[error("{file}: {problem}")]
+    Remote {
+        /// The address.
+        file: String,
+        /// Why, and what to do.
+        problem: String,
+    },
     /// There are no shards here.
     #[error("{place}: no shards ({problem}); make them with `trainer data shards`")]
     NoShards {

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::ShardError;
 use super::http::HttpStore;
+use super::s3::{S3Settings, S3Store};
 use super::sample::{ShardSample, read_sample};
 use super::store::{LocalStore, ShardStore};
 use super::{FORMAT, LIST, SAMPLES, VERSION};
@@ -85,20 +86,28 @@ pub struct ShardSet {
 }
 
 impl ShardSet {
-    /// Opens the shards in a folder, in a work folder, or at an `http://` or `https://` address.
+    /// Opens the shards in a folder, in a work folder, at an `http://` or `https://` address, or at
+    /// `s3://bucket/folder` with the keys of the environment ([`S3Settings::from_environment`]).
     ///
     /// # Errors
-    /// As [`ShardSet::of_store`].
+    /// As [`ShardSet::of_store`], and for an environment that opens no bucket.
     pub fn open(place: &Path) -> Result<Self, ShardError> {
-        match place.to_str().filter(|text| HttpStore::is_address(text)) {
-            Some(address) => Self::of_store(Arc::new(HttpStore::new(address))),
-            None => Self::of_store(Arc::new(LocalStore::new(place))),
+        match place.to_str() {
+            Some(address) if HttpStore::is_address(address) => {
+                Self::of_store(Arc::new(HttpStore::new(address)))
+            }
+            Some(address) if S3Store::is_address(address) => {
+                let settings = S3Settings::from_environment()?;
+                Self::of_store(Arc::new(S3Store::new(address, &settings)?))
+            }
+            _ => Self::of_store(Arc::new(LocalStore::new(place))),
         }
     }
 
     /// Whether a place holds shards; of an address that is known only once it is opened.
     pub fn is_there(place: &Path) -> bool {
-        place.to_str().is_some_and(HttpStore::is_address) || LocalStore::holds_shards(place)
+        let is_address = |text: &str| HttpStore::is_address(text) || S3Store::is_address(text);
+        place.to_str().is_some_and(is_address) || LocalStore::holds_shards(place)
     }
 
     /// Opens the shards of a store.
@@ -113,6 +122,13 @@ impl ShardSet {
         let bytes = match store.read(LIST, LARGEST_LIST) {
             Err(ShardError::Io { error, .. }) => {
                 let problem = format!("{LIST}: {error}");
+                return Err(ShardError::NoShards {
+                    place: store.place(),
+                    problem,
+                });
+            }
+            Err(ShardError::Missing { problem, .. }) => {
+                let problem = format!("{LIST}: {problem}");
                 return Err(ShardError::NoShards {
                     place: store.place(),
                     problem,

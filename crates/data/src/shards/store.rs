@@ -73,9 +73,14 @@ impl LocalStore {
     }
 }
 
-fn failed(file: &str) -> impl FnOnce(std::io::Error) -> ShardError {
+/// What a failed read is called: what the store says itself where it has said something.
+pub(super) fn failed(file: &str) -> impl FnOnce(std::io::Error) -> ShardError {
     let file = file.to_owned();
-    move |error| ShardError::Io { file, error }
+    move |error| {
+        error
+            .downcast()
+            .unwrap_or_else(|error| ShardError::Io { file, error })
+    }
 }
 
 /// A whole stream of at most `limit` bytes.

@@ -130,7 +130,8 @@ pub enum CorpusConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardsConfig {
-    /// Folder of the shards, or the work folder that they lie in.
+    /// Folder of the shards, the work folder that they lie in, or an address: `https://…` or
+    /// `s3://bucket/folder`. Keys are never a part of it.
     pub root: PathBuf,
     /// Seed of the order, the frames and the crops.
     pub seed: u64,

@@ -66,8 +66,8 @@ pub struct Overrides {
     /// Seed of parameters, data order and dropout
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Folder of a corpus: shards of captioned video (`trainer data prepare`), or in place of the
-    /// real faces that the configuration names
+    /// Folder of a corpus: shards of captioned video (`trainer data prepare`), there or at https://…
+    /// or s3://bucket/folder; or in place of the real faces that the configuration names
     #[arg(long, value_name = "DIR")]
     pub corpus: Option<PathBuf>,
     /// Model file to start from

@@ -17,6 +17,7 @@ Examples:
   trainer data prepare talks --out corpora/talks     # videos with captions to shards, resumable
   trainer data stats corpora/talks --html talks.html
   trainer data check corpora/talks
+  trainer data check s3://bucket/talks               # keys from the AWS_… variables, see docs/corpus.md
   trainer pretrain --corpus corpora/talks --run runs/talks
   trainer data build-scenes --faces fer2013 --texts goemotions --out corpora/faces";
 

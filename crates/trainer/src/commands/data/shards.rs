@@ -14,7 +14,7 @@ use crate::failure::bad_input;
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct CheckArgs {
-    /// Folder of shards, or work folder
+    /// Folder of shards, work folder, or address of one: https://… or s3://bucket/folder
     #[arg(value_name = "DIR")]
     shards: PathBuf,
     /// Decode every picture too
@@ -29,7 +29,7 @@ pub struct CheckArgs {
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct StatsArgs {
-    /// Folder of shards, or work folder
+    /// Folder of shards, work folder, or address of one: https://… or s3://bucket/folder
     #[arg(value_name = "DIR")]
     shards: PathBuf,
     /// Count people in every n-th clip only: those have to be read
