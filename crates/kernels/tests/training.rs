@@ -1,29 +1,10 @@
 //! The CPU's kernels with gradients against burn's own operations: outputs and gradients.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use emotionclip_kernels::check::numbers;
 use emotionclip_kernels::{
     Activation, TrainingKernels, reference, reference_batch_norm_relu, reference_convolution,
 };
-use rand_like::numbers;
-
-/// Numbers that look random and are the same everywhere.
-mod rand_like {
-    /// `count` numbers in ±1 from a seed (Steele et al., 2014, "SplitMix64").
-    pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
-        let mut state = seed;
-        (0..count)
-            .map(|_| {
-                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let mut bits = state;
-                bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-                bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-                bits ^= bits >> 31;
-                (bits >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-            })
-            .collect()
-    }
-}
-
 fn tensor<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
     let values = numbers(shape.iter().product(), seed);
     Tensor::from_data(TensorData::new(values, shape), device).require_grad()
