@@ -44,6 +44,7 @@ impl FixedTexts {
         if self.features.len() + texts.len() > KEPT {
             self.clear();
         }
+        let inner = device.clone().inner();
         let missing = texts
             .iter()
             .filter(|text| !self.features.contains_key(*text));

@@ -24,7 +24,7 @@ use super::checkpoint::{CheckpointFolder, RunState, load};
 use super::config::{RunConfig, Stage, StageInput, StageTexts, TowerMode};
 use super::corpus::{Source, corpus_card, corpus_labels};
 use super::fixed_texts::FixedTexts;
-use super::step::{diagnose, scheduled_rates, train_step};
+use super::step::{Carried, diagnose, scheduled_rates, train_step};
 use super::text_start::{self, TextStart};
 use super::validation::{accuracy, classify, classify_frames, described};
 use crate::context::{Context, OpenDevice, write_atomically};
@@ -269,9 +269,11 @@ impl Run {
             stage,
             rates,
             model,
-            &mut self.optimizer,
+            Carried {
+                optimizer: &mut self.optimizer,
+                fixed: &mut self.fixed_texts,
+            },
             &batch,
-            &mut self.fixed_texts,
             &autodiff,
         );
         self.pretrained.model = model;

@@ -180,6 +180,14 @@ pub fn scheduled_rates(config: &RunConfig, stage: &Stage, step_in_stage: usize) 
     rates
 }
 
+/// What a run carries from step to step besides the model.
+pub struct Carried<'a> {
+    /// Moments of the gradients.
+    pub optimizer: &'a mut AdamW,
+    /// Features of texts, while their encoder stays as it is.
+    pub fixed: &'a mut FixedTexts,
+}
+
 /// Runs one step and gives the updated model and the loss.
 ///
 /// Frames and texts are encoded on threads of their own; the loss sees the joined features, and
@@ -190,11 +198,11 @@ pub fn train_step(
     stage: &Stage,
     rates: &GroupRates,
     model: EmotionClip,
-    optimizer: &mut AdamW,
+    carried: Carried<'_>,
     batch: &Batch,
-    fixed: &mut FixedTexts,
     device: &Device,
 ) -> (EmotionClip, f64) {
+    let Carried { optimizer, fixed } = carried;
     let count = batch.tokens.len();
     let sentiment = TensorData::new(batch.sentiment.clone(), [count, 7]);
     let sentiment = Tensor::from_data(sentiment, device);

@@ -53,7 +53,7 @@ pub(super) fn problem(
 }
 
 /// The first of this type among an error and what it comes from.
-fn cause<'a, E: Error + 'static>(error: &'a object_store::Error) -> Option<&'a E> {
+fn cause<E: Error + 'static>(error: &object_store::Error) -> Option<&E> {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
