@@ -240,7 +240,7 @@ pub enum Preset {
     VitB32,
     /// ViT-B/16: four times the patches.
     VitB16,
-    /// 2.7 M parameters, for the browser: real faces, many words.
+    /// 2.6 M parameters, for the browser: real faces, many words.
     Mini,
     /// About 1 M parameters, trained in minutes on a CPU.
     Nano,
@@ -329,7 +329,7 @@ impl EmotionClipConfig {
         config
     }
 
-    /// A model for the browser that knows the words of a large vocabulary, 2.7 M parameters: the
+    /// A model for the browser that knows the words of a large vocabulary, 2.6 M parameters: the
     /// architecture of the weights for real faces. Frames are large enough for four faces, and most
     /// of the frame encoder is its stem, whose last convolutions see a face whole.
     pub fn mini() -> Self {
