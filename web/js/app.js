@@ -3,7 +3,6 @@
 import { Engine, chooseDevice, saferKernels } from './engine.js';
 import { LabelEditor } from './labels.js';
 import { bundledModel, bundledModels, forgetAll, load, modelAt, modelFromFiles, sizeOf, storage } from './models.js';
-import { wordsFor } from './modules.js';
 import { Bars, ProbeView, Spoken } from './readings.js';
 import { Sources } from './sources.js';
 import { Stage } from './stage.js';
@@ -83,18 +82,16 @@ function showLoading(phase, { loaded = 0, total = 0, detail = '' } = {}) {
   $('#loading-detail').textContent = detail;
 }
 
-function showProgress({ phase, loaded, total, cached }) {
+function showProgress({ phase, loaded, total }) {
   if (phase === 'shaders' || phase === 'warm-up') {
     const isGpu = state.device?.kind === 'webgpu';
     const testing = isGpu ? 'Compiling shaders and testing the graphics processor' : 'Testing the model';
     showLoading(phase === 'shaders' ? testing : 'Reading a first picture to warm up', { loaded, total });
     return;
   }
-  const detail = `${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''}${cached ? ', cached' : ''}`;
-  showLoadingEngine({ loaded, total, detail });
+  const detail = loaded ? `${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''}` : '';
+  showLoading('Loading the engine', { loaded, total, detail });
 }
-
-const showLoadingEngine = (progress) => showLoading(`Loading ${wordsFor(state.device.kind)}`, progress);
 
 // ------------------------------------------------------------------ engine and model
 
@@ -142,7 +139,7 @@ async function bring(model) {
       } catch (error) {
         if (state.device.kind !== 'webgpu' || (isOpen && BLAMELESS.includes(error.code))) {
           if (isChange) await keepOld(engine, before, error);
-          else failed(engine, before, error);
+          else failed(engine, error);
           return;
         }
         giveUp(engine);
@@ -160,7 +157,7 @@ async function bring(model) {
 /** An engine on the device that is chosen, not yet open. */
 async function newEngine() {
   state.device = await chooseDevice(state.wish, state.kernels);
-  showLoadingEngine();
+  showLoading('Loading the engine');
   const engine = new Engine({ onProgress: showProgress, onLost: (error) => lost(engine, error) });
   return engine;
 }
@@ -190,12 +187,10 @@ function giveUp(engine) {
 }
 
 /** The first model, or the one in use, can't be loaded anew. */
-function failed(engine, before, error) {
+function failed(engine, error) {
   giveUp(engine);
   showLoading(null);
-  const what = { engine: 'The page can’t start:', model: 'The model can’t be loaded.' }[error.code] ?? 'The engine can’t run here:';
-  // A module that can't be had says nothing of the device: the next try is with what was wished for.
-  if (error.code === 'engine') [state.wish, state.kernels] = [before.wish, before.kernels];
+  const what = error.code === 'model' ? 'The model can’t be loaded.' : 'The engine can’t run here:';
   say(`${what} ${error.message}.`, { action: 'Try again', onAction: restart });
 }
 
@@ -610,10 +605,7 @@ $('#explain').checked = view.explain;
 $('#explain-tools').hidden = !view.explain;
 stage.explainView.layer = view.layer === 'mean' ? 'mean' : Number(view.layer) || 0;
 sources.onFrame(tick);
-
-/** Once the page is there: what it keeps for the next visit has time. */
-function keepPage() {
-  if (!navigator.serviceWorker || !location.protocol.startsWith('http')) return;
+if (navigator.serviceWorker && location.protocol.startsWith('http')) {
   navigator.serviceWorker.register(new URL('../sw.js', import.meta.url)).catch(() => {});
 }
 /** For tests only: what a crash and a lost device look like, and the kernels beside their references. */
@@ -626,4 +618,4 @@ globalThis.emotionclip = {
   /** Both preparations of a frame; `subject` are edges or null, `rgba` its pixels where they are known. */
   comparePreparation: (frame, subject, rgba) => state.engine?.ask('comparePreparation', { frame, subject, rgba }, [frame]),
 };
-restart().finally(keepPage);
+restart();
