@@ -17,7 +17,7 @@ pub struct TrainingKernels(());
 pub struct BatchNormalised {
     /// `[N, H, W, C]`, after ReLU.
     pub output: Tensor<4>,
-    /// The channels' means over the batch `[C]`; no gradient flows through them.
+    /// The channels' means over the batch `[C]`, on the device without gradients.
     pub mean: Tensor<1>,
     /// Their biased variances `[C]`, as the means.
     pub variance: Tensor<1>,
@@ -104,6 +104,8 @@ impl TrainingKernels {
         #[cfg(not(target_family = "wasm"))]
         {
             let (output, statistics) = crate::cpu::training::norm_relu(x, gamma, beta, epsilon);
+            // Taken apart off the graph, which would keep a record of it for nobody.
+            let statistics = statistics.inner();
             let row = |row| statistics.clone().narrow(0, row, 1).reshape([width]);
             BatchNormalised {
                 output,
@@ -152,7 +154,7 @@ pub fn reference_batch_norm_relu(
     let normalised = batch_norm_train(x.permute([0, 3, 1, 2]), gamma, beta, epsilon);
     BatchNormalised {
         output: activation::relu(normalised.output.permute([0, 2, 3, 1])),
-        mean: normalised.mean.detach(),
-        variance: normalised.variance.detach(),
+        mean: normalised.mean.inner(),
+        variance: normalised.variance.inner(),
     }
 }
