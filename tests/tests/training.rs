@@ -266,7 +266,13 @@ fn bad_configurations_are_one_line_naming_file_and_field() {
         "heads = 5\n[model.vision.stem",
     );
     let negative = CONFIG.replace("beta = 10.0", "beta = -1.0");
+    // Its last stage is of whole clips.
+    let shared = CONFIG.replace(
+        "figures = \"multi\"",
+        "figures = \"multi\"\nsubjects = \"everyone\"",
+    );
     let cases = [
+        ("shared.toml", shared.as_bytes().to_vec(), "stages.clips"),
         ("unknown.toml", unknown.as_bytes().to_vec(), "patchsize"),
         (
             "impossible.toml",

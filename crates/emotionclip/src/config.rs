@@ -331,7 +331,7 @@ impl EmotionClipConfig {
 
     /// A model for the browser that knows the words of a large vocabulary, 2.6 M parameters: the
     /// architecture of the weights for real faces. Frames are large enough for four faces, and most
-    /// of the frame encoder is its stem, whose last convolutions see a face whole.
+    /// of the arithmetic is the stem's, whose last convolutions see a small face whole.
     pub fn mini() -> Self {
         Self {
             embed_dim: 128,

@@ -10,12 +10,11 @@ use burn::module::{Module, Param};
 use burn::tensor::module::{batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation};
-
 use emotionclip_kernels::TrainingKernels;
 
 use crate::checkpoint::{CheckpointError, RawTensor, StateDict};
 use crate::config::{EmotionClipConfig, PatchStem, StemNorm};
-use crate::nn::{Init, ParameterInit};
+use crate::nn::{Init, ParameterInit, stem_kernels};
 
 /// PyTorch's, for variance and for how fast running statistics follow those of the batches.
 const EPSILON: f64 = 1e-5;
@@ -125,7 +124,7 @@ pub(crate) fn forward(
     frames: Tensor<4>,
     mut seen: Option<&mut StemStatistics>,
 ) -> Tensor<4> {
-    if let Some(kernels) = TrainingKernels::of(&frames.device()).filter(|_| !stem.is_empty()) {
+    if let Some(kernels) = stem_kernels(&frames).filter(|_| !stem.is_empty()) {
         let channels_last = frames.permute([0, 2, 3, 1]);
         return stem
             .iter()

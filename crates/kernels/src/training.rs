@@ -5,6 +5,7 @@ use burn::tensor::module::{batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, activation};
 
+#[cfg(not(target_family = "wasm"))]
 use crate::choice::{Choice, choice};
 use crate::{Activation, reference};
 
@@ -27,11 +28,13 @@ impl TrainingKernels {
     /// The kernels to use on `device`, if it has any and they aren't switched off.
     pub fn of(device: &Device) -> Option<Self> {
         #[cfg(not(target_family = "wasm"))]
-        if choice() != Choice::Off && crate::cpu::training::computes_on(device) {
-            return Some(Self(()));
+        return (choice() != Choice::Off && crate::cpu::training::computes_on(device))
+            .then_some(Self(()));
+        #[cfg(target_family = "wasm")]
+        {
+            let _ = device;
+            None
         }
-        let _ = (device, choice, Choice::Off);
-        None
     }
 
     /// As [`linear`](crate::linear), for f32.

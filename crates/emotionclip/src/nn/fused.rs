@@ -12,28 +12,30 @@ use super::LAYER_NORM_EPSILON;
 use super::attention::SubjectStream;
 use crate::config::Activation;
 
-/// What computes linear layers and LayerNorm.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The kernels of linear layers and LayerNorm, where a device has some.
+#[derive(Clone, Copy)]
 enum LayerKernels {
-    /// The device's kernels.
+    /// The device's own.
     Device(DeviceKernels),
     /// Those of training on the CPU.
     Training(TrainingKernels),
-    /// Burn's own modules.
-    Burn,
 }
 
 impl LayerKernels {
-    fn of(input: &Tensor<3>) -> Self {
-        let device = input.device();
-        if let Some(kernels) = DeviceKernels::of(&device) {
-            return Self::Device(kernels);
-        }
-        match TrainingKernels::of(&device).filter(|_| input.dtype() == DType::F32) {
-            Some(kernels) => Self::Training(kernels),
-            None => Self::Burn,
-        }
+    fn of(input: &Tensor<3>) -> Option<Self> {
+        let device = DeviceKernels::of(&input.device()).map(Self::Device);
+        device.or_else(|| training(input).map(Self::Training))
     }
+}
+
+/// The kernels of training on the CPU, which are for f32.
+fn training<const D: usize>(input: &Tensor<D>) -> Option<TrainingKernels> {
+    TrainingKernels::of(&input.device()).filter(|_| input.dtype() == DType::F32)
+}
+
+/// The kernels of a convolutional stem, where the device of its pictures has some.
+pub(crate) fn stem_kernels(pictures: &Tensor<4>) -> Option<TrainingKernels> {
+    training(pictures)
 }
 
 /// An additive mask of attention scores, and what it means.
@@ -61,8 +63,7 @@ pub(crate) fn project(
     activation: Option<Activation>,
     residual: Option<Tensor<3>>,
 ) -> Tensor<3> {
-    let kernels = LayerKernels::of(&input);
-    if kernels == LayerKernels::Burn {
+    let Some(kernels) = LayerKernels::of(&input) else {
         let output = layer.forward(input);
         let output = match activation {
             Some(activation) => activation.forward(output),
@@ -72,7 +73,7 @@ pub(crate) fn project(
             Some(residual) => residual + output,
             None => output,
         };
-    }
+    };
     let [batch, tokens, width] = input.dims();
     let weight = layer.weight.val();
     let [_, output_width] = weight.dims();
@@ -86,32 +87,25 @@ pub(crate) fn project(
         Some(Activation::QuickGelu) => kernels::Activation::QuickGelu,
     };
     let output = match kernels {
+        LayerKernels::Device(kernels) => kernels.linear(input, weight, bias, residual, activation),
         LayerKernels::Training(kernels) => {
             kernels.linear(input, weight, bias, residual, activation)
         }
-        LayerKernels::Device(kernels) => kernels.linear(input, weight, bias, residual, activation),
-        LayerKernels::Burn => kernels::reference::linear(input, weight, bias, residual, activation),
     };
     output.reshape([batch, tokens, output_width])
 }
 
 /// LayerNorm of tokens `[B, N, W]`.
 pub(crate) fn normalise(layer: &LayerNorm, input: Tensor<3>) -> Tensor<3> {
-    let kernels = LayerKernels::of(&input);
-    let Some(bias) = layer
-        .beta
-        .as_ref()
-        .filter(|_| kernels != LayerKernels::Burn)
-    else {
+    let (Some(kernels), Some(bias)) = (LayerKernels::of(&input), &layer.beta) else {
         return layer.forward(input);
     };
     let [batch, tokens, width] = input.dims();
     let rows = input.reshape([batch * tokens, width]);
     let (gain, bias) = (layer.gamma.val(), bias.val());
     let normed = match kernels {
-        LayerKernels::Training(kernels) => kernels.layer_norm(rows, gain, bias, LAYER_NORM_EPSILON),
         LayerKernels::Device(kernels) => kernels.layer_norm(rows, gain, bias, LAYER_NORM_EPSILON),
-        LayerKernels::Burn => kernels::reference::layer_norm(rows, gain, bias, LAYER_NORM_EPSILON),
+        LayerKernels::Training(kernels) => kernels.layer_norm(rows, gain, bias, LAYER_NORM_EPSILON),
     };
     normed.reshape([batch, tokens, width])
 }

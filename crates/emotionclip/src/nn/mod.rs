@@ -8,7 +8,9 @@ mod init;
 pub(crate) use attention::SubjectStream;
 pub use attention::{Attention, SubjectAttentionGate, split_attention_maps};
 pub use block::{FeedForward, ResidualAttentionBlock};
-pub(crate) use fused::{ScoreMask, attend, normalise, patch_coverage, patch_embedding, project};
+pub(crate) use fused::{
+    ScoreMask, attend, normalise, patch_coverage, patch_embedding, project, stem_kernels,
+};
 pub(crate) use init::Init;
 pub use init::ParameterInit;
 

@@ -46,6 +46,23 @@ impl Statistics {
     }
 }
 
+impl Statistics {
+    /// Means, variances and scales, one after the other.
+    pub(super) fn into_rows(self) -> Vec<f32> {
+        [self.mean, self.variance, self.scale].concat()
+    }
+
+    /// Of what [`Self::into_rows`] gave.
+    pub(super) fn from_rows(rows: &[f32], width: usize) -> Self {
+        let row = |row: usize| rows[row * width..][..width].to_vec();
+        Self {
+            mean: row(0),
+            variance: row(1),
+            scale: row(2),
+        }
+    }
+}
+
 /// Number of rows, to divide by.
 fn rows_of(x: &[f32], width: usize) -> f64 {
     (x.len() / width.max(1)).max(1) as f64

@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use super::matrix::{Matrix, multiply};
+use super::sums::total;
 
 /// Numbers of unfolded pictures that are worked on at a time: 1 MiB, half of a level-2 cache.
 const UNFOLDED: usize = 256 * 1024;
@@ -182,12 +183,6 @@ impl Convolution {
                 sum
             })
             .collect();
-        let mut total = vec![0.0; self.depth() * self.output];
-        for part in parts {
-            for (total, part) in total.iter_mut().zip(part) {
-                *total += part;
-            }
-        }
-        total
+        total(self.depth() * self.output, parts)
     }
 }

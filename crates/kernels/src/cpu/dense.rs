@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::matrix::{Matrix, multiply};
-use super::sums::column_sums;
+use super::sums::{column_sums, total};
 use super::{math, vectorised};
 use crate::Activation;
 
@@ -128,12 +128,6 @@ impl Dense<'_> {
                 part
             })
             .collect();
-        let mut grad_weight = vec![0.0; depth * width];
-        for part in parts {
-            for (total, part) in grad_weight.iter_mut().zip(part) {
-                *total += part;
-            }
-        }
         let [sums, _] = column_sums(grad.len(), width, |block, [sums, _]| {
             for row in grad[block].chunks_exact(width) {
                 for (sum, value) in sums.iter_mut().zip(row) {
@@ -142,7 +136,7 @@ impl Dense<'_> {
             }
         });
         (
-            grad_weight,
+            total(depth * width, parts),
             sums.into_iter().map(|sum| sum as f32).collect(),
         )
     }

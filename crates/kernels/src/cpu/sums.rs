@@ -4,7 +4,7 @@
 //! f64 and in the order of the parts, so they are the same for every number of threads, and their
 //! error is that of `BLOCK` additions.
 
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 
 use rayon::prelude::*;
 
@@ -45,13 +45,17 @@ pub(super) fn column_sums(
             totals
         })
         .collect();
-    let mut totals = [vec![0.0; width], vec![0.0; width]];
+    let (first, second): (Vec<_>, Vec<_>) = parts.into_iter().map(|[a, b]| (a, b)).unzip();
+    [first, second].map(|parts| total(width, parts))
+}
+
+/// The sum of parts of `length` numbers each, in their order.
+pub(super) fn total<T: Copy + Default + AddAssign>(length: usize, parts: Vec<Vec<T>>) -> Vec<T> {
+    let mut total = vec![T::default(); length];
     for part in parts {
-        for (total, part) in totals.iter_mut().zip(part) {
-            for (total, part) in total.iter_mut().zip(part) {
-                *total += part;
-            }
+        for (total, part) in total.iter_mut().zip(part) {
+            *total += part;
         }
     }
-    totals
+    total
 }

@@ -346,3 +346,56 @@ pub fn diagnose(
     lines.push("lower the learning rate, lengthen the warm-up, or resume from before".to_owned());
     lines.join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_go_with_the_shard_of_their_frame() {
+        let stage = RunConfig::nano()
+            .stages
+            .into_iter()
+            .find(|stage| stage.input == StageInput::Peak)
+            .unwrap();
+        let pixels = |count: usize, each: usize| -> Vec<f32> {
+            (0..count * each).map(|at| (at / each) as f32).collect()
+        };
+        let batch = Batch {
+            frames: pixels(3, 12),
+            masks: pixels(5, 4),
+            owners: vec![0, 0, 1, 2, 2],
+            tokens: vec![vec![1]; 5],
+            frame_count: 1,
+            size: 2,
+            ..Batch::default()
+        };
+        let found: Vec<(f32, f32, Vec<usize>)> = jobs(&stage, &batch, false)
+            .into_iter()
+            .map(|job| match job {
+                Job::Frames {
+                    frames,
+                    masks,
+                    owners,
+                } => {
+                    let owners = owners.unwrap();
+                    assert_eq!(masks.len(), 4 * owners.len());
+                    (frames[0], masks[0], owners)
+                }
+                Job::Texts(_) => unreachable!("texts were encoded before"),
+            })
+            .collect();
+        assert_eq!(found, [(0.0, 0.0, vec![0, 0, 1]), (2.0, 3.0, vec![0, 0])]);
+        let alone = Batch {
+            owners: Vec::new(),
+            masks: pixels(3, 4),
+            ..batch
+        };
+        let jobs = jobs(&stage, &alone, true);
+        assert_eq!(jobs.len(), 3, "two shards and the texts");
+        for job in &jobs[..2] {
+            assert!(matches!(job, Job::Frames { frames, masks, owners: None }
+                if frames.len() == 3 * masks.len()));
+        }
+    }
+}

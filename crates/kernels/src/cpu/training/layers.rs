@@ -13,9 +13,9 @@ use rayon::prelude::*;
 use super::{inner, tensor, untracked};
 use crate::Activation;
 use crate::cpu::dense::Dense;
-use crate::cpu::norm::{Rows, RowsBack};
-use crate::cpu::sums::PART;
-use crate::cpu::{NORM_ROWS, numbers, vectorised, zeros};
+use crate::cpu::norm::RowsBack;
+use crate::cpu::sums::{PART, total};
+use crate::cpu::{CpuBackend, numbers, vectorised, zeros};
 
 /// What a layer consists of. Operands that it has no use for are any tensor and are not read.
 #[derive(Clone, Copy, Debug)]
@@ -130,21 +130,7 @@ impl CpuLayers for Flex {
         bias: FloatTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self> {
-        let [x, gain, bias] = [x, gain, bias].map(|tensor| tensor.to_contiguous());
-        let mut output = FloatTensor::<Flex>::empty(x.layout().shape().clone(), DType::F32);
-        let part = NORM_ROWS * numbers(&gain).len().max(1);
-        let parts = numbers(&x).par_chunks(part);
-        let outputs = output.storage_mut().par_chunks_mut(part);
-        parts.zip(outputs).for_each(|(x, output)| {
-            vectorised(Rows {
-                x,
-                gain: numbers(&gain),
-                bias: numbers(&bias),
-                epsilon,
-                output,
-            });
-        });
-        output
+        Self::cpu_layer_norm(x, gain, bias, epsilon)
     }
 
     fn cpu_norm_backward(
@@ -177,15 +163,9 @@ impl CpuLayers for Flex {
                 sums
             })
             .collect();
-        let mut totals = [vec![0.0; width], vec![0.0; width]];
-        for part in parts {
-            for (total, part) in totals.iter_mut().zip(part) {
-                for (total, part) in total.iter_mut().zip(part) {
-                    *total += part;
-                }
-            }
-        }
-        let [grad_gain, grad_bias] = totals.map(|sums| tensor(sums, [width]));
+        let (gains, biases): (Vec<_>, Vec<_>) = parts.into_iter().map(|[a, b]| (a, b)).unzip();
+        let [grad_gain, grad_bias] =
+            [gains, biases].map(|parts| tensor(total(width, parts), [width]));
         (grad_x, grad_gain, grad_bias)
     }
 }

@@ -124,12 +124,7 @@ impl CpuStem for Flex {
         };
         let mut output = FloatTensor::<Flex>::empty(x.layout().shape().clone(), DType::F32);
         layer.forward(numbers(&x), output.storage_mut());
-        let Statistics {
-            mean,
-            variance,
-            scale,
-        } = statistics;
-        (output, tensor([mean, variance, scale].concat(), [3, width]))
+        (output, tensor(statistics.into_rows(), [3, width]))
     }
 
     fn cpu_norm_relu_backward(
@@ -142,18 +137,8 @@ impl CpuStem for Flex {
         let [x, gamma, beta, statistics, grad] =
             [x, gamma, beta, statistics, grad].map(|tensor| tensor.to_contiguous());
         let width = numbers(&gamma).len();
-        let rows: Vec<Vec<f32>> = numbers(&statistics)
-            .chunks(width)
-            .map(<[f32]>::to_vec)
-            .collect();
-        let [mean, variance, scale] =
-            [0, 1, 2].map(|row| rows.get(row).cloned().unwrap_or_default());
         let layer = Layer {
-            statistics: &Statistics {
-                mean,
-                variance,
-                scale,
-            },
+            statistics: &Statistics::from_rows(numbers(&statistics), width),
             gamma: numbers(&gamma),
             beta: numbers(&beta),
         };
