@@ -104,7 +104,7 @@ test('an engine that can’t be fetched is named', async () => {
     ready: false,
     prepare: (opened) => opened.route('**/*.wasm', (route) => route.fulfill({ status: 503, body: '' })),
   });
-  await banner(page, /engine can’t run here: the engine can't be fetched \(503\)/);
+  await banner(page, /page can’t start: the CPU engine can’t be fetched: the server says 503/);
   await page.unroute('**/*.wasm');
   await page.click('#banner-action');
   await page.waitForSelector('html[data-ready]');

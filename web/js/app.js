@@ -3,6 +3,7 @@
 import { Engine, chooseDevice, saferKernels } from './engine.js';
 import { LabelEditor } from './labels.js';
 import { bundledModel, bundledModels, forgetAll, load, modelAt, modelFromFiles, sizeOf, storage } from './models.js';
+import { wordsFor } from './modules.js';
 import { Bars, ProbeView, Spoken } from './readings.js';
 import { Sources } from './sources.js';
 import { Stage } from './stage.js';
@@ -82,16 +83,18 @@ function showLoading(phase, { loaded = 0, total = 0, detail = '' } = {}) {
   $('#loading-detail').textContent = detail;
 }
 
-function showProgress({ phase, loaded, total }) {
+function showProgress({ phase, loaded, total, cached }) {
   if (phase === 'shaders' || phase === 'warm-up') {
     const isGpu = state.device?.kind === 'webgpu';
     const testing = isGpu ? 'Compiling shaders and testing the graphics processor' : 'Testing the model';
     showLoading(phase === 'shaders' ? testing : 'Reading a first picture to warm up', { loaded, total });
     return;
   }
-  const detail = loaded ? `${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''}` : '';
-  showLoading('Loading the engine', { loaded, total, detail });
+  const detail = `${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''}${cached ? ', cached' : ''}`;
+  showLoadingEngine({ loaded, total, detail });
 }
+
+const showLoadingEngine = (progress) => showLoading(`Loading ${wordsFor(state.device.kind)}`, progress);
 
 // ------------------------------------------------------------------ engine and model
 
@@ -139,7 +142,7 @@ async function bring(model) {
       } catch (error) {
         if (state.device.kind !== 'webgpu' || (isOpen && BLAMELESS.includes(error.code))) {
           if (isChange) await keepOld(engine, before, error);
-          else failed(engine, error);
+          else failed(engine, before, error);
           return;
         }
         giveUp(engine);
@@ -157,7 +160,7 @@ async function bring(model) {
 /** An engine on the device that is chosen, not yet open. */
 async function newEngine() {
   state.device = await chooseDevice(state.wish, state.kernels);
-  showLoading('Loading the engine');
+  showLoadingEngine();
   const engine = new Engine({ onProgress: showProgress, onLost: (error) => lost(engine, error) });
   return engine;
 }
@@ -187,10 +190,12 @@ function giveUp(engine) {
 }
 
 /** The first model, or the one in use, can't be loaded anew. */
-function failed(engine, error) {
+function failed(engine, before, error) {
   giveUp(engine);
   showLoading(null);
-  const what = error.code === 'model' ? 'The model can’t be loaded.' : 'The engine can’t run here:';
+  const what = { engine: 'The page can’t start:', model: 'The model can’t be loaded.' }[error.code] ?? 'The engine can’t run here:';
+  // A module that can't be had says nothing of the device: the next try is with what was wished for.
+  if (error.code === 'engine') [state.wish, state.kernels] = [before.wish, before.kernels];
   say(`${what} ${error.message}.`, { action: 'Try again', onAction: restart });
 }
 
@@ -605,7 +610,10 @@ $('#explain').checked = view.explain;
 $('#explain-tools').hidden = !view.explain;
 stage.explainView.layer = view.layer === 'mean' ? 'mean' : Number(view.layer) || 0;
 sources.onFrame(tick);
-if (navigator.serviceWorker && location.protocol.startsWith('http')) {
+
+/** Once the page is there: what it keeps for the next visit has time. */
+function keepPage() {
+  if (!navigator.serviceWorker || !location.protocol.startsWith('http')) return;
   navigator.serviceWorker.register(new URL('../sw.js', import.meta.url)).catch(() => {});
 }
 /** For tests only: what a crash and a lost device look like, and the kernels beside their references. */
@@ -618,4 +626,4 @@ globalThis.emotionclip = {
   /** Both preparations of a frame; `subject` are edges or null, `rgba` its pixels where they are known. */
   comparePreparation: (frame, subject, rgba) => state.engine?.ask('comparePreparation', { frame, subject, rgba }, [frame]),
 };
-restart();
+restart().finally(keepPage);

@@ -1,6 +1,6 @@
 /** The page's side of the worker: which device, start, restart, requests and answers. */
 
-import { VERSION } from './messages.js';
+import { VERSION, coded } from './messages.js';
 
 /** Parts of the names of adapters that compute on the CPU, slower than the CPU engine does. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render/i;
@@ -113,5 +113,3 @@ export class Engine {
     this.#onLost(error);
   }
 }
-
-export const coded = (code, message) => Object.assign(new Error(message), { code });

@@ -30,14 +30,15 @@
  *
  * | worker → page, unasked | fields |
  * |---|---|
- * | `progress` | `phase`: 'engine', 'shaders' or 'warm-up', `loaded`, `total` (0 when unknown) |
+ * | `progress` | `phase`: 'engine', 'shaders' or 'warm-up', `loaded`, `total` (0 when unknown), for 'engine' also `cached`: whether the bytes are a kept copy's |
  * | `error` without `seq` | `code`: 'device-lost', 'memory' or 'worker', `message`: the worker is of no more use |
  *
  * @typedef {{name: string, texts: string[]}} Label
  * @typedef {{mode: 'auto'} | {mode: 'whole'} | {mode: 'person', id: number}
  *   | {mode: 'box', edges: [number, number, number, number]}} Subject in pixels of the frame
  * @typedef {{type: 'error', seq?: number, code: string, message: string}} ErrorMessage `code` is
- *   'model', 'labels', 'picture', 'subject', 'probe', 'device', 'device-lost', 'memory', 'version' or 'worker'
+ *   'engine' (its module can't be had), 'model', 'labels', 'picture', 'subject', 'probe', 'device', 'device-lost',
+ *   'memory', 'version' or 'worker'
  *
  * One frame is in flight at a time: the page sends the next after the answer to the last, and drops
  * what the camera shows in between.
@@ -45,3 +46,6 @@
 
 /** Both sides must be of the same version. */
 export const VERSION = 1;
+
+/** An error with a code, as a message carries it. */
+export const coded = (code, message) => Object.assign(new Error(message), { code });

@@ -1,6 +1,6 @@
 /** Where a model's files come from: the page's own folder, its cache, or the visitor's disk. */
 
-import { coded } from './engine.js';
+import { coded } from './messages.js';
 
 const CACHE = 'emotionclip-models-1';
 const INDEX = new URL('../models/index.json', import.meta.url);

@@ -1,6 +1,6 @@
 /** What is looked at: a camera, a video, a picture or the sample clip. */
 
-import { coded } from './engine.js';
+import { coded } from './messages.js';
 
 const SAMPLE = new URL('../clips/sample.webm', import.meta.url);
 const MOST_PIXELS = 4096 * 4096;

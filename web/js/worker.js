@@ -1,7 +1,7 @@
-/** Owns the engine: turns the messages of messages.js into calls of the wasm module, one at a time. */
+/** Owns the engine: turns the messages of messages.js into calls of a wasm module, one at a time. */
 
-import init, { Engine } from '../emotionclip-web.js';
-import { VERSION } from './messages.js';
+import { VERSION, coded } from './messages.js';
+import { openModule } from './modules.js';
 import { DevicePixels, MOST_LEVELS, checkPicture, hostPixels } from './pixels.js';
 
 let engine = null;
@@ -11,28 +11,10 @@ let devicePixels = null;
 let wishedPreparation = 'auto';
 let hasReading = false;
 
-const post = (message, transfer = []) => self.postMessage(message, transfer);
+/** Whether it is the module for a graphics processor, which alone knows of kernels and of pictures on one. */
+const isGpu = () => 'kernels' in engine;
 
-/** Fetches the module with progress; what a server has compressed has no known length. */
-async function openModule() {
-  const response = await fetch(new URL('../emotionclip-web_bg.wasm', import.meta.url));
-  if (!response.ok) throw coded('worker', `the engine can't be fetched (${response.status})`);
-  const total = response.headers.get('content-encoding')
-    ? 0
-    : Number(response.headers.get('content-length') ?? 0);
-  let loaded = 0;
-  const counter = new TransformStream({
-    transform(chunk, controller) {
-      loaded += chunk.byteLength;
-      post({ type: 'progress', phase: 'engine', loaded, total });
-      controller.enqueue(chunk);
-    },
-  });
-  const counted = new Response(response.body.pipeThrough(counter), {
-    headers: { 'content-type': 'application/wasm' },
-  });
-  return init({ module_or_path: counted });
-}
+const post = (message, transfer = []) => self.postMessage(message, transfer);
 
 /** From here on the worker has no way to the network: a page's policy need not reach its workers. */
 function closeNetwork() {
@@ -51,7 +33,7 @@ function closeNetwork() {
  */
 async function choosePreparation() {
   devicePixels = null;
-  if (wishedPreparation === 'host') return;
+  if (wishedPreparation === 'host' || !isGpu()) return;
   const pixels = new DevicePixels();
   const { bitmap, rgba } = await checkPicture();
   try {
@@ -99,13 +81,14 @@ const heap = () => wasm?.memory.buffer.byteLength ?? 0;
 const answers = {
   async init({ version, device, kernels, preparation }) {
     if (version !== VERSION) throw coded('version', `the page speaks version ${version} of the messages, the worker ${VERSION}: reload`);
-    wasm = await openModule();
+    const opened = await openModule(device, (progress) => post({ type: 'progress', phase: 'engine', ...progress }));
     closeNetwork();
+    wasm = opened.wasm;
     wishedPreparation = preparation;
     engine = device === 'webgpu'
-      ? await Engine.webgpu((message) => post({ type: 'error', code: 'device-lost', message }), kernels)
-      : Engine.cpu();
-    return { type: 'opened', kernels: engine.kernels() };
+      ? await opened.Engine.webgpu((message) => post({ type: 'error', code: 'device-lost', message }), kernels)
+      : opened.Engine.cpu();
+    return { type: 'opened', kernels: isGpu() ? engine.kernels() : 'stock' };
   },
   loadModel: ({ manifest }) => ({ type: 'files', files: engine.beginModel(new Uint8Array(manifest)) }),
   addFile({ name, content }) {
@@ -178,9 +161,9 @@ const answers = {
       frame.close();
     }
   },
-  checkKernels: async () => ({ type: 'checked', comparisons: await engine.checkKernels() }),
+  checkKernels: async () => ({ type: 'checked', comparisons: isGpu() ? await engine.checkKernels() : [] }),
   loseDevice() {
-    engine.loseDevice();
+    if (isGpu()) engine.loseDevice();
     return { type: 'deviceLosing' };
   },
   dispose() {
@@ -189,8 +172,6 @@ const answers = {
     return { type: 'disposed' };
   },
 };
-
-const coded = (code, message) => Object.assign(new Error(message), { code });
 
 /** Calls wait for each other: the engine can't be asked while it waits for the GPU. */
 let last = Promise.resolve();

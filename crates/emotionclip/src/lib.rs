@@ -67,6 +67,11 @@
 //! carries the face detector's weights, 0.3 MB; without it, read them with
 //! [`detector::Detector::from_bytes`].
 //!
+//! `flex` (default) is burn's CPU engine, `autodiff` (default) its gradients and the optimizers of
+//! [`optim`]. Native builds have both in any case; a module for a page is smaller without what it
+//! doesn't use. `wgpu` adds the hand-written kernels for devices that compile WGSL, and `fusion` goes
+//! where burn's own does.
+//!
 //! [burn]: https://burn.dev
 
 #![warn(missing_docs)]

@@ -3,7 +3,7 @@
 //!
 //! [`Session`] is all of it, and knows nothing of browsers: it takes bytes and pixels, gives plain
 //! values, and is tested natively. For wasm32 the crate adds a wasm-bindgen surface that a Web Worker
-//! drives. The messages between that worker and the page are described in `web/js/messages.js`; the
+//! drives, in two modules: `engine-gpu` and `engine-cpu`. The messages between that worker and the page are described in `web/js/messages.js`; the
 //! types here that cross over have the same names and fields there.
 //!
 //! Whatever waits for a device is `async`, because a browser's thread can't wait.
@@ -25,6 +25,8 @@ mod bindings;
 #[cfg(target_family = "wasm")]
 mod encoders;
 
+#[cfg(target_family = "wasm")]
+pub use bindings::start;
 pub use bundle::{BundleConfig, BundleLoader, CARD_NAME, CONFIG_NAME, MERGES_NAME, ModelInfo};
 pub use emotionclip::card::LabelText;
 pub use error::SessionError;

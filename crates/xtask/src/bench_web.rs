@@ -194,8 +194,9 @@ fn copy_page(workspace: &Workspace, web: &Path, dist: &Path, site: &Path) -> Res
     for file in ["index.html", "bench.js"] {
         copy(bench.join(file), site)?;
     }
-    for file in ["emotionclip-web.js", "emotionclip-web_bg.wasm"] {
-        copy(dist.join(file), site)?;
+    for (_, name) in page::MODULES {
+        copy(dist.join(format!("{name}.js")), site)?;
+        copy(dist.join(format!("{name}_bg.wasm")), site)?;
     }
     for file in ["engine.js", "messages.js"] {
         copy(dist.join("js").join(file), site)?;

@@ -19,10 +19,9 @@ const PROFILE: &str = "web";
 const FILES: [&str; 4] = ["style.css", "icon.svg", "manifest.webmanifest", "sw.js"];
 const FOLDERS: [&str; 3] = ["js", "models", "clips"];
 
-/// The library's name as cargo writes it.
-const LIBRARY: &str = "emotionclip_web";
-/// The module's name as the page's worker imports it, which is what trunk calls it.
-const MODULE: &str = "emotionclip-web";
+/// The page's modules: the feature that makes one, and its name, which is cargo's, trunk's and the
+/// worker's alike.
+pub const MODULES: [(&str, &str); 2] = [("gpu", "engine-gpu"), ("cpu", "engine-cpu")];
 
 /// Builds the page and returns its folder. Models may come from the page's own origin and from
 /// `origins`.
@@ -31,36 +30,41 @@ pub fn build(workspace: &Workspace, origins: &[String]) -> Result<PathBuf> {
         tool.set_up(workspace)
             .with_context(|| format!("setting up the {}", tool.name()))?;
     }
-    let module = compile(workspace)?;
+    let mut modules = Vec::new();
+    for (feature, name) in MODULES {
+        modules.push((compile(workspace, feature, name)?, name));
+    }
     let dist = workspace.root.join("dist");
     if dist.exists() {
         fs::remove_dir_all(&dist).with_context(|| format!("{}: can't remove", dist.display()))?;
     }
-    bind(workspace, &module, &dist)?;
+    for (module, name) in modules {
+        bind(workspace, &module, name, &dist)?;
+    }
     copy_page(&workspace.root.join("web"), &dist, origins)?;
     println!("  the page is in {}", dist.display());
     Ok(dist)
 }
 
-/// Compiles the crate for the browser and returns the module.
-fn compile(workspace: &Workspace) -> Result<PathBuf> {
+/// Compiles one of the modules for the browser and returns it. Both share a target folder, and what
+/// doesn't depend on the engine is compiled once.
+fn compile(workspace: &Workspace, feature: &str, name: &str) -> Result<PathBuf> {
     let toolchain = wasm::find_toolchain(workspace).context("no wasm32 standard library")?;
     let target_dir = wasm::target_dir(workspace)?;
     let mut command = workspace.cargo("build");
     command
-        .args(["-p", "emotionclip-web", "--lib", "--profile", PROFILE])
+        .args(["-p", "emotionclip-web", "--profile", PROFILE])
+        .args(["--bin", name, "--features", feature])
         .args(["--target", wasm::TARGET, "--target-dir"])
         .arg(&target_dir);
     toolchain.apply(workspace, &mut command)?;
     process::run(&mut command)?;
-    Ok(target_dir
-        .join(wasm::TARGET)
-        .join(PROFILE)
-        .join(format!("{LIBRARY}.wasm")))
+    let folder = target_dir.join(wasm::TARGET).join(PROFILE);
+    Ok(folder.join(format!("{name}.wasm")))
 }
 
 /// Makes the JavaScript beside the module.
-fn bind(workspace: &Workspace, module: &Path, dist: &Path) -> Result<()> {
+fn bind(workspace: &Workspace, module: &Path, name: &str, dist: &Path) -> Result<()> {
     let program = tools::find_wasm_bindgen(workspace).context("wasm-bindgen is not installed")?;
     let mut command = workspace.command(program);
     command.args([
@@ -72,7 +76,7 @@ fn bind(workspace: &Workspace, module: &Path, dist: &Path) -> Result<()> {
     command.args([
         "--remove-producers-section",
         "--out-name",
-        MODULE,
+        name,
         "--out-dir",
     ]);
     process::run(command.arg(dist).arg(module))
@@ -172,6 +176,27 @@ mod tests {
                 name == "index.html" || page.contains(&line),
                 "{name} is unknown to trunk"
             );
+        }
+        for (feature, name) in MODULES {
+            let wanted = format!("data-bin=\"{name}\" data-cargo-features=\"{feature}\"");
+            assert!(page.contains(&wanted), "{name} is unknown to trunk");
+        }
+    }
+
+    #[test]
+    fn what_the_page_needs_without_a_network_is_kept_at_the_first_visit() {
+        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web");
+        let keeper = fs::read_to_string(web.join("sw.js")).unwrap();
+        let mut needed: Vec<String> = fs::read_dir(web.join("js"))
+            .unwrap()
+            .map(|entry| format!("js/{}", entry.unwrap().file_name().to_str().unwrap()))
+            .collect();
+        // Whoever registers it has it, and a browser keeps it by itself.
+        let files = FILES.iter().filter(|file| **file != "sw.js");
+        needed.extend(files.map(ToString::to_string));
+        needed.extend(MODULES.map(|(_, name)| format!("{name}.js")));
+        for file in needed {
+            assert!(keeper.contains(&format!("'{file}'")), "{file} is not kept");
         }
     }
 

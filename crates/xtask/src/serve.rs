@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
@@ -81,28 +81,32 @@ impl Site {
         connection.set_read_timeout(Some(Duration::from_secs(10)))?;
         let mut reader = BufReader::new(connection.try_clone()?);
         let request = line(&mut reader)?;
-        let mut range = None;
+        let [mut range, mut known] = [None, None];
         loop {
             let header = line(&mut reader)?;
             if header.is_empty() {
                 break;
             }
-            if let Some((name, value)) = header.split_once(':')
-                && name.eq_ignore_ascii_case("range")
-            {
-                range = Some(value.trim().to_owned());
+            if let Some((name, value)) = header.split_once(':') {
+                let place = match &*name.to_ascii_lowercase() {
+                    "range" => &mut range,
+                    "if-none-match" => &mut known,
+                    _ => continue,
+                };
+                *place = Some(value.trim().to_owned());
             }
         }
         let mut words = request.split(' ');
         let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
         let response = match method {
-            "GET" | "HEAD" => self.find(target, range.as_deref()),
+            "GET" | "HEAD" => self.find(target, range.as_deref(), known.as_deref()),
             _ => plain("405 Method Not Allowed", "only GET"),
         };
         self.send(&mut connection, response, method == "HEAD")
     }
 
-    fn find(&self, target: &str, range: Option<&str>) -> Response {
+    /// The file that `target` names or a range of it; nothing but a word where its version is `known`.
+    fn find(&self, target: &str, range: Option<&str>, known: Option<&str>) -> Response {
         let missing = || plain("404 Not Found", "no such file");
         let path = target.split(['?', '#']).next().unwrap_or("");
         let Some(mut path) = self.path(path) else {
@@ -114,13 +118,18 @@ impl Site {
         let Ok(mut file) = File::open(&path) else {
             return missing();
         };
-        let Ok(length) = file.metadata().map(|data| data.len()) else {
+        let Ok(data) = file.metadata() else {
             return missing();
         };
+        let (length, version) = (data.len(), version_of(&data));
+        if known.is_some() && known == version.as_deref() {
+            return plain("304 Not Modified", "");
+        }
         let mut headers = vec![
             ("content-type", media_type(&path).to_owned()),
             ("accept-ranges", "bytes".to_owned()),
         ];
+        headers.extend(version.map(|version| ("etag", version)));
         let (status, first, count) = match range.and_then(|range| byte_range(range, length)) {
             Some((first, last)) => {
                 headers.push(("content-range", format!("bytes {first}-{last}/{length}")));
@@ -185,6 +194,13 @@ fn line(reader: &mut BufReader<TcpStream>) -> Result<String> {
     let mut line = String::new();
     reader.by_ref().take(LONGEST_LINE).read_line(&mut line)?;
     Ok(line.trim_end().to_owned())
+}
+
+/// An `etag`, by which a browser asks whether its copy is still right; `None` where the system knows no
+/// times of files.
+fn version_of(data: &fs::Metadata) -> Option<String> {
+    let changed = data.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("\"{:x}-{:x}\"", data.len(), changed.as_nanos()))
 }
 
 /// The policy in the page's meta element.
@@ -261,6 +277,26 @@ mod tests {
                 "{outside}"
             );
         }
+    }
+
+    #[test]
+    fn a_file_whose_version_is_known_is_not_sent_again() {
+        let site = Site {
+            folder: env!("CARGO_MANIFEST_DIR").into(),
+            policy: String::new(),
+        };
+        let sent = site.find("/Cargo.toml", None, None);
+        let [(_, version)] = &sent
+            .headers
+            .iter()
+            .filter(|(name, _)| *name == "etag")
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("one etag: {:?}", sent.headers);
+        };
+        let status = |known| site.find("/Cargo.toml", None, Some(known)).status;
+        assert_eq!(status(version), "304 Not Modified");
+        assert_eq!(status("\"another\""), "200 OK");
     }
 
     #[test]

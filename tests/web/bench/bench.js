@@ -4,7 +4,6 @@
  * out, so upload and read-back are in it; loading the weights is not.
  */
 
-import init, { Engine } from './emotionclip-web.js';
 import { chooseDevice } from './engine.js';
 
 const numbers = async (name, Type) => {
@@ -20,7 +19,9 @@ const CONTEXT = 77;
 const TASKS = { frame_1: 1, frame_8: 8, text_7: 7 };
 
 async function ours(kind, kernels) {
-  await init({ module_or_path: new URL('emotionclip-web_bg.wasm', import.meta.url) });
+  const name = kind === 'webgpu' ? 'engine-gpu' : 'engine-cpu';
+  const { default: init, Engine } = await import(`./${name}.js`);
+  await init({ module_or_path: new URL(`${name}_bg.wasm`, import.meta.url) });
   const chosen = await chooseDevice(kind, kernels);
   const engine = kind === 'webgpu' ? await Engine.webgpu(() => {}, chosen.kernels) : Engine.cpu();
   const files = engine.beginModel(await numbers('bundle/model.json', Uint8Array));

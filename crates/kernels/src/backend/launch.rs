@@ -45,8 +45,8 @@ impl Adapter {
     /// The adapter of a device that compiles WGSL.
     pub(crate) fn of(device: &Device) -> Option<Self> {
         let device = match device.as_dispatch() {
-            // Gradients are left out there, so tensor operations give them.
-            DispatchDevice::Autodiff(_) if cfg!(target_family = "wasm") => return None,
+            // For wasm32 gradients are left out, so tensor operations give them.
+            #[cfg(not(target_family = "wasm"))]
             DispatchDevice::Autodiff(device) => device.clone().inner(),
             device => device.clone(),
         };

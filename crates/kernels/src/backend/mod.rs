@@ -21,7 +21,7 @@ pub(crate) use launch::Adapter;
 pub(crate) use share::buffer;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
+use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{Int, Tensor};
 
 use crate::picture::ResamplePlan;
@@ -241,9 +241,19 @@ mod shapes {
     }
 }
 
-/// Whether operations on the tensor are recorded for a backward pass.
+/// Whether operations on the tensor are recorded for a backward pass. For wasm32 no such device has
+/// kernels.
 pub(crate) fn tracks_gradients<const D: usize>(tensor: &Tensor<D>) -> bool {
-    matches!(tensor.device().as_dispatch(), DispatchDevice::Autodiff(_))
+    #[cfg(not(target_family = "wasm"))]
+    return matches!(
+        tensor.device().as_dispatch(),
+        burn::backend::DispatchDevice::Autodiff(_)
+    );
+    #[cfg(target_family = "wasm")]
+    {
+        let _ = tensor;
+        false
+    }
 }
 
 pub(crate) fn masked_attention(

@@ -1,14 +1,15 @@
 //! What the Web Worker calls. `web/js/worker.js` turns messages into these calls, one at a time.
 //!
+//! The page has a module for each engine, made from the crate's features: `gpu` opens WebGPU, `cpu`
+//! burn's own on the processor. Everything in this file is in both.
+//!
 //! Errors arrive in JavaScript as `Error` objects with a `code` as in [`SessionError::code`].
 
-use std::cell::RefCell;
+#[cfg(feature = "gpu")]
+mod gpu;
 
 use burn::tensor::Device;
-use burn::tensor::wgpu::wgpu;
-use emotionclip::preprocess::DevicePicture;
-use emotionclip_kernels::{Choice, Kernels, UnknownChoice, check};
-use js_sys::{Date, Error, Function, Reflect};
+use js_sys::{Date, Error, Reflect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
@@ -16,127 +17,43 @@ use wasm_bindgen::prelude::*;
 use crate::encoders::Encoders;
 use crate::{BundleLoader, Golden, LabelText, Picture, Session, SessionError, rgb_from_rgba};
 
+#[cfg(not(any(feature = "gpu", feature = "cpu")))]
+compile_error!("a module for the page needs an engine: build it with --features gpu, or cpu");
+
 pub(crate) type JsResult<T> = Result<T, JsValue>;
 
-thread_local! {
-    /// Called with a reason when the GPU is gone. The callback that wgpu takes must be `Send`, which
-    /// no JavaScript value is.
-    static ON_LOST: RefCell<Option<Function>> = const { RefCell::new(None) };
-}
-
-/// Where the worker copies a picture to.
-#[wasm_bindgen(getter_with_clone)]
-pub struct Room {
-    /// The `GPUDevice`.
-    pub device: JsValue,
-    /// The `GPUBuffer`.
-    pub buffer: JsValue,
-    /// First byte of the picture in the buffer.
-    pub offset: f64,
-    /// Bytes from row to row.
-    pub stride: u32,
+/// What a module does before anything else.
+pub fn start() {
+    console_error_panic_hook::set_once();
 }
 
 /// A device and, once loaded, a session on it.
 #[wasm_bindgen]
 pub struct Engine {
     device: Device,
-    gpu: Option<wgpu::Device>,
+    #[cfg(feature = "gpu")]
+    gpu: Option<gpu::Gpu>,
     loader: Option<BundleLoader>,
     session: Option<Session>,
-    /// Room for the frames that are read, kept for the next one of the same size.
-    picture: Option<DevicePicture>,
 }
 
+#[cfg(feature = "cpu")]
 #[wasm_bindgen]
 impl Engine {
     /// Opens the CPU engine, which every browser has.
     pub fn cpu() -> Self {
-        console_error_panic_hook::set_once();
         Self {
             device: Device::flex(),
+            #[cfg(feature = "gpu")]
             gpu: None,
             loader: None,
             session: None,
-            picture: None,
         }
     }
+}
 
-    /// Opens the browser's GPU; `on_lost` is called with a reason when it is lost. `kernels` are
-    /// `auto`, `gpu`, `software`, `plain` or `stock`, from here on and for the whole module.
-    ///
-    /// # Errors
-    /// If there is none, or it can't be used, or no kernels have that name.
-    pub async fn webgpu(on_lost: Function, kernels: String) -> JsResult<Self> {
-        console_error_panic_hook::set_once();
-        let choice: Choice = kernels
-            .parse()
-            .map_err(|error: UnknownChoice| failed_device(&error))?;
-        Kernels::choose(choice);
-        let opened = Device::wgpu_options().init_with_setup_async().await;
-        let (device, setup) = opened.map_err(|error| failed_device(&error))?;
-        ON_LOST.set(Some(on_lost));
-        setup.device.set_device_lost_callback(|_, message| {
-            ON_LOST.with_borrow(|callback| {
-                if let Some(callback) = callback {
-                    // Nobody is left to tell if the callback itself fails.
-                    let _ = callback.call1(&JsValue::NULL, &JsValue::from_str(&message));
-                }
-            });
-        });
-        Ok(Self {
-            device,
-            gpu: Some(setup.device),
-            loader: None,
-            session: None,
-            picture: None,
-        })
-    }
-
-    /// The kernels that compute: `gpu`, `software` or `plain`, or `stock` for burn's own.
-    pub fn kernels(&self) -> String {
-        let kernels = Kernels::of(&self.device);
-        kernels
-            .map_or("stock", |kernels| kernels.tiles.name())
-            .to_owned()
-    }
-
-    /// Compares every kernel in use with its plain-tensor reference on the CPU engine: `[{what,
-    /// distance, tolerance, passed}, …]`, empty without kernels.
-    ///
-    /// # Errors
-    /// If the device fails.
-    #[wasm_bindgen(js_name = checkKernels)]
-    pub async fn check_kernels(&mut self) -> JsResult<JsValue> {
-        #[derive(Serialize)]
-        struct Compared {
-            what: String,
-            distance: f32,
-            tolerance: f32,
-            passed: bool,
-        }
-        let Some(kernels) = Kernels::of(&self.device) else {
-            return to_js::<[Compared; 0]>(&[]);
-        };
-        let found = check::compare(kernels, &self.device, &Device::flex()).await;
-        let found = found.map_err(|error| failed_device(&error))?;
-        let found = found.into_iter().map(|one| Compared {
-            passed: one.passed(),
-            what: one.what,
-            distance: one.distance,
-            tolerance: one.tolerance,
-        });
-        to_js(&found.collect::<Vec<_>>())
-    }
-
-    /// Gives the GPU up, as a driver that crashes does. For tests of what the page does then.
-    #[wasm_bindgen(js_name = loseDevice)]
-    pub fn lose_device(&self) {
-        if let Some(gpu) = &self.gpu {
-            gpu.destroy();
-        }
-    }
-
+#[wasm_bindgen]
+impl Engine {
     /// Begins to load a model; gives `[[name, bytes], …]`, the files to add in that order. The model
     /// in use stays in use.
     ///
@@ -284,58 +201,6 @@ impl Engine {
         to_js(&reading.map_err(|error| thrown(&error))?)
     }
 
-    /// Room for a picture of that size in the GPU's memory, into which the worker copies one: its
-    /// `GPUDevice` and `GPUBuffer`, the byte in it where the picture begins, and the bytes from row to row.
-    /// Whoever copies has to do so before the next call. Null where frames are prepared on the host: on
-    /// the CPU, without kernels, for a model whose frames are interpolated, for a picture too large.
-    ///
-    /// # Errors
-    /// Before a model is loaded.
-    #[wasm_bindgen(js_name = openPicture)]
-    pub fn open_picture(&mut self, width: u32, height: u32) -> JsResult<Option<Room>> {
-        if !self.session()?.pretrained().preprocess.fits_device() {
-            return Ok(None);
-        }
-        let size = [width, height];
-        if self.picture.as_ref().is_none_or(|room| room.size() != size) {
-            self.picture = DevicePicture::reserve(size, &self.device);
-        }
-        Ok(self.room())
-    }
-
-    /// As [`read`](Self::read) for the picture that was copied into the GPU's memory.
-    ///
-    /// # Errors
-    /// If there is none, it can't be used or the device fails.
-    #[wasm_bindgen(js_name = readPicture)]
-    pub async fn read_picture(&mut self) -> JsResult<JsValue> {
-        let picture = Picture::device(self.opened()?);
-        let reading = self.session()?.read(picture, Date::now).await;
-        to_js(&reading.map_err(|error| thrown(&error))?)
-    }
-
-    /// Prepares the picture that was copied into the GPU's memory there, and its RGBA bytes here, with a
-    /// subject's `edges` or none, and compares the two: a [`crate::Difference`].
-    ///
-    /// # Errors
-    /// If there is no picture, it can't be used or the device fails.
-    #[wasm_bindgen(js_name = comparePreparation)]
-    pub async fn compare_preparation(
-        &mut self,
-        rgba: Vec<u8>,
-        edges: JsValue,
-    ) -> JsResult<JsValue> {
-        let device = self.opened()?;
-        let [width, height] = device.size();
-        let host = rgb_from_rgba(&rgba, width, height).map_err(|error| thrown(&error))?;
-        let edges = from_js(edges)?;
-        let found = self
-            .session()?
-            .compare_preparation(host, device, edges)
-            .await;
-        to_js(&found.map_err(|error| thrown(&error))?)
-    }
-
     /// What the model looked at in the last frame: a [`crate::Attention`], or null before the first.
     ///
     /// # Errors
@@ -416,23 +281,6 @@ impl Engine {
         Ok(())
     }
 
-    fn room(&self) -> Option<Room> {
-        let (picture, gpu) = (self.picture.as_ref()?, self.gpu.as_ref()?);
-        let (buffer, offset) = picture.buffer()?;
-        Some(Room {
-            device: gpu.as_webgpu()?.clone().into(),
-            buffer: buffer.as_webgpu()?.clone().into(),
-            offset: offset as f64,
-            stride: 4 * picture.stride(),
-        })
-    }
-
-    fn opened(&self) -> JsResult<DevicePicture> {
-        self.picture
-            .clone()
-            .ok_or_else(|| thrown(&SessionError::Picture("none was copied".to_owned())))
-    }
-
     fn session(&mut self) -> JsResult<&mut Session> {
         self.session.as_mut().ok_or_else(|| {
             thrown(&SessionError::Model {
@@ -441,10 +289,6 @@ impl Engine {
             })
         })
     }
-}
-
-fn failed_device(error: &dyn std::fmt::Display) -> JsValue {
-    thrown(&SessionError::Device(error.to_string()))
 }
 
 fn not_begun() -> JsValue {
