@@ -51,6 +51,10 @@ pub struct Resample {
 #[derive(Clone, Debug)]
 pub struct DevicePicture {
     words: Tensor<1, Int>,
+    #[cfg_attr(
+        not(feature = "wgpu"),
+        allow(dead_code, reason = "only WGSL devices have kernels")
+    )]
     kernels: Kernels,
     /// Width, height and pixels from row to row of the memory.
     memory: [u32; 3],

@@ -36,14 +36,14 @@ impl Dense<'_> {
     ) {
         let Self { depth, width, .. } = *self;
         let activated = self.activation != Activation::None;
-        let mut befores: Vec<&mut [f32]> = if activated {
+        let mut arguments: Vec<&mut [f32]> = if activated {
             before.chunks_mut(ROWS * width).collect()
         } else {
             Vec::new()
         };
         let outputs = output.chunks_mut(ROWS * width);
-        befores.resize_with(outputs.len(), Default::default);
-        let tasks: Vec<_> = outputs.zip(befores).enumerate().collect();
+        arguments.resize_with(outputs.len(), Default::default);
+        let tasks: Vec<_> = outputs.zip(arguments).enumerate().collect();
         tasks.into_par_iter().for_each(|(task, (output, before))| {
             let rows = output.len() / width;
             let x = &self.x[task * ROWS * depth..][..rows * depth];

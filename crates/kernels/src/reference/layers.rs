@@ -7,7 +7,6 @@ use burn::tensor::{Tensor, activation};
 use crate::Activation;
 
 /// Refuses shapes that disagree.
-#[cfg(any(feature = "wgpu", not(target_family = "wasm")))]
 pub(crate) fn check_linear(
     [rows, depth]: [usize; 2],
     [weight_depth, width]: [usize; 2],

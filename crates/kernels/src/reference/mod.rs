@@ -10,5 +10,6 @@ pub use layers::{layer_norm, linear, patch_coverage, patch_embedding};
 pub(crate) use attention::check_attention;
 #[cfg(feature = "wgpu")]
 pub(crate) use layers::check_coverage;
+pub(crate) use layers::check_linear;
 #[cfg(any(feature = "wgpu", not(target_family = "wasm")))]
-pub(crate) use layers::{check_linear, check_patches};
+pub(crate) use layers::check_patches;
