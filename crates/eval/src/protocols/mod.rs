@@ -15,6 +15,7 @@ mod classes;
 mod error;
 mod outcome;
 mod published;
+mod systems;
 mod values;
 
 use emotionclip::probe::Features;
@@ -24,6 +25,7 @@ use emotionclip_data::synthetic::Split;
 pub use error::ProtocolError;
 pub use outcome::{ClassScore, FittedProbe, Metric, PartConfusion, ProtocolOutcome, ProtocolScore};
 pub use published::{PAPER, PublishedScore, published};
+pub use systems::{PublishedSystem, SystemScore, published_systems};
 
 /// Features and truth of a part of a set.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! `--beside`: figures of other systems, which this project doesn't have a source for.
+//! `--beside`: figures of other systems besides those that the project found a source for.
 
 use std::path::Path;
 

@@ -7,7 +7,9 @@ use std::path::Path;
 use emotionclip::checkpoint::{RawTensor, StateDict, write_safetensors};
 use emotionclip_data::benchmarks::ProbeDataset;
 use emotionclip_data::synthetic::Split;
-use emotionclip_eval::protocols::{ClassScore, ProtocolScore, PublishedScore, published};
+use emotionclip_eval::protocols::{
+    ClassScore, ProtocolScore, PublishedScore, PublishedSystem, published, published_systems,
+};
 use emotionclip_eval::report::{BenchmarkReport, ComparedSystem};
 use serde::Serialize;
 
@@ -29,6 +31,7 @@ struct Summary<'a> {
     cached: usize,
     scores: &'a [ProtocolScore],
     published: &'static [PublishedScore],
+    elsewhere: &'static [PublishedSystem],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     classes: &'a [ClassScore],
     warnings: &'a [String],
@@ -74,6 +77,7 @@ impl Run<'_> {
             cached: self.parts.iter().map(|part| part.features.cached).sum(),
             scores: &self.outcome.scores,
             published: published(dataset),
+            elsewhere: published_systems(dataset),
             classes: &self.outcome.classes,
             warnings: &self.outcome.warnings,
             seconds: self.seconds,
