@@ -64,7 +64,13 @@ impl DeviceKernels {
         match self {
             Self::Wgsl(kernels) => kernels.masked_attention(qkv, heads, mask),
             #[cfg(not(target_family = "wasm"))]
-            Self::Cpu => reference::masked_attention(qkv, heads, mask),
+            Self::Cpu => {
+                let is_single = qkv.dtype() == burn::tensor::DType::F32;
+                is_single
+                    .then(|| crate::cpu::training::masked_attention(&qkv, heads, &mask))
+                    .flatten()
+                    .unwrap_or_else(|| reference::masked_attention(qkv, heads, mask))
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Layers in training on the CPU: the 3×3 convolutions of a stem, batch normalisation with ReLU behind
-//! it, linear layers and LayerNorm.
+//! it, attention, linear layers and LayerNorm.
 
 use burn::tensor::module::{batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, activation};
 
 #[cfg(not(target_family = "wasm"))]
 use crate::choice::{Choice, choice};
-use crate::{Activation, reference};
+use crate::{Activation, AttentionMask, reference};
 
 /// The kernels of a device that has some with gradients besides WGSL's: burn's CPU engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,19 @@ impl TrainingKernels {
             let _ = device;
             None
         }
+    }
+
+    /// As [`masked_attention`](crate::masked_attention), for f32.
+    ///
+    /// # Panics
+    ///
+    /// If shapes disagree.
+    pub fn masked_attention(&self, qkv: Tensor<3>, heads: usize, mask: AttentionMask) -> Tensor<3> {
+        #[cfg(not(target_family = "wasm"))]
+        if let Some(output) = crate::cpu::training::masked_attention(&qkv, heads, &mask) {
+            return output;
+        }
+        reference::masked_attention(qkv, heads, mask)
     }
 
     /// As [`linear`](crate::linear), for f32.

@@ -3,8 +3,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use emotionclip_kernels::check::numbers;
 use emotionclip_kernels::{
-    Activation, TrainingKernels, reference, reference_batch_norm_relu, reference_convolution,
+    Activation, AttentionMask, TrainingKernels, masked_attention, reference,
+    reference_batch_norm_relu, reference_convolution,
 };
+
 fn tensor<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
     let values = numbers(shape.iter().product(), seed);
     Tensor::from_data(TensorData::new(values, shape), device).require_grad()
@@ -316,4 +318,162 @@ fn results_do_not_depend_on_the_number_of_threads() {
             .unwrap()
     };
     assert_eq!(pool(1).install(run), pool(3).install(run));
+}
+
+fn with_values<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Masks that the CPU has kernels for: none, everything seen but some keys, all keys of one sequence
+/// blocked, and causal.
+fn masks(batch: usize, tokens: usize, device: &Device) -> Vec<(&'static str, AttentionMask)> {
+    let some: Vec<f32> = (0..batch * tokens)
+        .map(|at| match at % 5 {
+            1 => f32::NEG_INFINITY,
+            2 => -0.5,
+            _ => 0.0,
+        })
+        .collect();
+    let mut all = vec![0.0; batch * tokens];
+    all[..tokens].fill(f32::NEG_INFINITY);
+    let bias = |values| AttentionMask::KeyBias(with_values(values, [batch, tokens], device));
+    vec![
+        ("no mask", AttentionMask::None),
+        ("some keys blocked", bias(some)),
+        ("all keys blocked", bias(all)),
+        ("causal", AttentionMask::Causal),
+    ]
+}
+
+/// Scores are sums of up to 64 products and weighed sums of up to 197 values, then once more for the
+/// gradients: fewer terms than [`TOLERANCE`] is derived for. Exponentials of scores up to 30 apart turn
+/// a score's rounding, 2⁻²⁴ · 30, into a relative error of weights of 2e-6, beside which it stands.
+#[test]
+fn attention_and_its_gradient_are_those_of_the_engine() {
+    let device = Device::flex().autodiff();
+    let kernels = TrainingKernels::of(&device).unwrap();
+    let cases = [
+        // Batch, tokens, heads, head width, size of the numbers.
+        [1, 1, 1, 1, 1],
+        [2, 2, 3, 5, 1],
+        [9, 27, 4, 24, 1],
+        [3, 51, 12, 64, 1],
+        [2, 77, 2, 32, 3],
+        [1, 197, 3, 64, 1],
+    ];
+    for (number, [batch, tokens, heads, depth, size]) in cases.into_iter().enumerate() {
+        let seed = 3000 + 10 * number as u64;
+        let width = heads * depth;
+        let values = numbers(batch * tokens * 3 * width, seed);
+        let values: Vec<f32> = values.iter().map(|value| value * size as f32).collect();
+        let qkv = with_values(values, [batch, tokens, 3 * width], &device).require_grad();
+        let direction = tensor([batch, tokens, width], seed + 1, &device).detach();
+        for (what, mask) in masks(batch, tokens, &device) {
+            let run = |ours: bool| {
+                let y = if ours {
+                    kernels.masked_attention(qkv.clone(), heads, mask.clone())
+                } else {
+                    reference::masked_attention(qkv.clone(), heads, mask.clone())
+                };
+                let gradients = (y.clone() * direction.clone()).sum().backward();
+                (y.inner(), qkv.grad(&gradients).unwrap())
+            };
+            let (ours, ours_back) = run(true);
+            let (theirs, theirs_back) = run(false);
+            let off = distance(ours, theirs);
+            assert!(off < TOLERANCE, "output, {what}, case {number}: {off}");
+            let off = distance(ours_back, theirs_back);
+            assert!(off < TOLERANCE, "gradient, {what}, case {number}: {off}");
+        }
+    }
+}
+
+#[test]
+fn attention_without_gradients_gives_the_bits_of_that_with_them() {
+    let [plain, recorded] = [Device::flex(), Device::flex().autodiff()];
+    let kernels = TrainingKernels::of(&recorded).unwrap();
+    let values = || numbers(3 * 20 * 3 * 48, 41);
+    let shape = [3, 20, 3 * 48];
+    for ((what, mask), (_, recorded_mask)) in masks(3, 20, &plain)
+        .into_iter()
+        .zip(masks(3, 20, &recorded))
+    {
+        let without = masked_attention(with_values(values(), shape, &plain), 4, mask);
+        let qkv = with_values(values(), shape, &recorded).require_grad();
+        let with = kernels.masked_attention(qkv, 4, recorded_mask);
+        let [without, with] = [without, with.inner()].map(|y| {
+            let y = y.into_data();
+            y.iter::<f32>().map(f32::to_bits).collect::<Vec<u32>>()
+        });
+        assert_eq!(without, with, "{what}");
+    }
+}
+
+#[test]
+fn a_token_that_is_not_seen_changes_nothing() {
+    let device = Device::flex();
+    let (tokens, width) = (17, 16);
+    let attend = |values: &[f32], mask: AttentionMask| -> Vec<f32> {
+        let qkv = with_values(values.to_vec(), [1, tokens, 3 * width], &device);
+        let y = masked_attention(qkv, 2, mask);
+        y.into_data().iter::<f32>().collect()
+    };
+    let values = numbers(tokens * 3 * width, 43);
+    let mut other = values.clone();
+    for value in &mut other[12 * 3 * width..13 * 3 * width] {
+        *value = 7.0 - 2.0 * *value;
+    }
+    // Token 12 is the changed one: all others don't see it, or those before it.
+    let mut bias = vec![0.0; tokens];
+    bias[12] = f32::NEG_INFINITY;
+    let bias = AttentionMask::KeyBias(with_values(bias, [1, tokens], &device));
+    for (mask, others) in [
+        (bias, (0..12).chain(13..tokens).collect::<Vec<usize>>()),
+        (AttentionMask::Causal, (0..12).collect()),
+    ] {
+        let [first, second] = [&values, &other].map(|values| attend(values, mask.clone()));
+        for token in others {
+            let range = token * width..(token + 1) * width;
+            assert_eq!(first[range.clone()], second[range], "token {token}");
+        }
+        assert_ne!(first, second);
+    }
+}
+
+#[test]
+fn attentions_gradient_follows_finite_differences() {
+    let device = Device::flex().autodiff();
+    let kernels = TrainingKernels::of(&device).unwrap();
+    let shape = [2, 5, 3 * 8];
+    let direction = tensor([2, 5, 8], 52, &device).detach();
+    let values = numbers(shape.iter().product(), 51);
+    for (what, mask) in masks(2, 5, &device) {
+        let value = |qkv: Tensor<3>| {
+            let y = kernels.masked_attention(qkv, 2, mask.clone());
+            (y * direction.clone()).sum()
+        };
+        let qkv = with_values(values.clone(), shape, &device).require_grad();
+        let gradient = qkv.grad(&value(qkv.clone()).backward()).unwrap();
+        let gradient: Vec<f32> = gradient.into_data().iter::<f32>().collect();
+        let mut off = 0.0_f64;
+        for (place, gradient) in gradient.iter().enumerate() {
+            let shifted = |step: f32| {
+                let mut values = values.clone();
+                values[place] += step;
+                let value = value(with_values(values, shape, &device));
+                f64::from(value.into_scalar::<f32>())
+            };
+            let step = 1.0 / 64.0;
+            let slope = (shifted(step) - shifted(-step)) / (2.0 * f64::from(step));
+            off += (slope - f64::from(*gradient)).powi(2);
+        }
+        let size: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum();
+        // The third derivatives, below 1, leave step²/6 = 4e-5; the sum of 80 products is rounded to
+        // 80 · 6e-8 over two steps of 1/64: 2e-4. Gradients are of size 0.1.
+        assert!(
+            (off / size).sqrt() < 2e-3,
+            "{what}: {}",
+            (off / size).sqrt()
+        );
+    }
 }

@@ -12,7 +12,7 @@ use super::LAYER_NORM_EPSILON;
 use super::attention::SubjectStream;
 use crate::config::Activation;
 
-/// The kernels of linear layers and LayerNorm, where a device has some.
+/// The kernels of a transformer's layers, where a device has some.
 #[derive(Clone, Copy)]
 enum LayerKernels {
     /// The device's own.
@@ -117,7 +117,7 @@ pub(crate) fn attend(
     mask: Option<&ScoreMask>,
     subject: Option<&SubjectStream<'_>>,
 ) -> Option<Tensor<3>> {
-    let kernels = DeviceKernels::of(&joint.device())?;
+    let kernels = LayerKernels::of(joint)?;
     let [batch, tokens, _] = joint.dims();
     let mask = match (subject, mask) {
         (Some(SubjectStream { gate, outside, .. }), None) => AttentionMask::Subject {
@@ -133,7 +133,11 @@ pub(crate) fn attend(
             AttentionMask::KeyBias(keys.expand([batch, tokens]))
         }
     };
-    Some(kernels.masked_attention(joint.clone(), heads, mask))
+    let joint = joint.clone();
+    Some(match kernels {
+        LayerKernels::Device(kernels) => kernels.masked_attention(joint, heads, mask),
+        LayerKernels::Training(kernels) => kernels.masked_attention(joint, heads, mask),
+    })
 }
 
 /// Embeddings `[B, m, W]` of square patches, where the device has kernels.

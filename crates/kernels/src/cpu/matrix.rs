@@ -28,6 +28,17 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// `[rows, columns]` whose rows begin every `stride` numbers.
+    pub(super) fn strided(numbers: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        Self {
+            numbers,
+            rows,
+            columns,
+            row_stride: stride,
+            column_stride: 1,
+        }
+    }
+
     /// The same numbers with rows and columns exchanged.
     pub(super) fn transposed(self) -> Self {
         Self {
@@ -41,7 +52,9 @@ impl<'a> Matrix<'a> {
 
     /// Whether every element lies within the numbers.
     fn is_whole(&self) -> bool {
-        self.rows * self.columns <= self.numbers.len()
+        let last = |count: usize, stride: usize| Some(count.checked_sub(1)? * stride);
+        let last = last(self.rows, self.row_stride).zip(last(self.columns, self.column_stride));
+        last.is_none_or(|(row, column)| row + column < self.numbers.len())
     }
 }
 
@@ -59,9 +72,8 @@ pub(super) fn multiply(output: &mut [f32], lhs: Matrix<'_>, rhs: Matrix<'_>, add
         unsafe_code,
         reason = "the library takes pointers; the assertions above keep them inside their slices"
     )]
-    // SAFETY: a `Matrix` is `rows × columns` numbers in row order or the transpose of that, so its last
-    // element is number `rows · columns − 1`, which lies in the slice; the output is as large as the
-    // product and borrowed exclusively.
+    // SAFETY: of a `Matrix` no element lies behind the last of its last row, and that lies in the slice;
+    // the output is as large as the product and borrowed exclusively.
     unsafe {
         gemm::gemm(
             lhs.rows,

@@ -5,9 +5,10 @@
 //! else single numbers.
 //!
 //! Results don't depend on the number of threads: each element is computed by one of them, in an
-//! order that depends on the shapes only. Those of a transformer's layers have no gradients, so devices
-//! that record operations do without them; those of a convolutional stem have ([`training`]).
+//! order that depends on the shapes only. Where operations are recorded, those of [`training`] take
+//! their place.
 
+mod attention;
 mod batch_norm;
 mod convolution;
 mod dense;

@@ -89,7 +89,7 @@ impl WithSimd for RowsBack<'_> {
 
 /// `Σ (x − centre)`, or of its squares, in four sums of vectors.
 #[inline(always)]
-fn sum<S: Simd, const SQUARES: bool>(simd: S, row: &[f32], centre: f32) -> f32 {
+pub(super) fn sum<S: Simd, const SQUARES: bool>(simd: S, row: &[f32], centre: f32) -> f32 {
     let (vectors, rest) = S::as_simd_f32s(row);
     let centres = simd.splat_f32s(centre);
     let mut sums = [simd.splat_f32s(0.0); 4];

@@ -6,7 +6,7 @@ mod layers;
 pub use attention::masked_attention;
 pub use layers::{layer_norm, linear, patch_coverage, patch_embedding};
 
-#[cfg(feature = "wgpu")]
+#[cfg(any(feature = "wgpu", not(target_family = "wasm")))]
 pub(crate) use attention::check_attention;
 #[cfg(feature = "wgpu")]
 pub(crate) use layers::check_coverage;

@@ -4,9 +4,11 @@
 //! pictures is larger than any cache, so each operation goes over it as seldom as it can, and
 //! activations are taken a vector at a time.
 
+mod attention;
 mod layers;
 mod stem;
 
+pub(crate) use attention::masked_attention;
 pub(crate) use layers::{layer_norm, linear};
 pub(crate) use stem::{convolve, norm_relu};
 
