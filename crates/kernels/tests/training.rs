@@ -447,7 +447,10 @@ fn attentions_gradient_follows_finite_differences() {
     let shape = [2, 5, 3 * 8];
     let direction = tensor([2, 5, 8], 52, &device).detach();
     let values = numbers(shape.iter().product(), 51);
-    for (what, mask) in masks(2, 5, &device) {
+    // Beside −1e30 on every key, a score of a blocked sequence is rounded away: its gradient, which is
+    // that of exact numbers, shows in no difference of values.
+    let masks = masks(2, 5, &device).into_iter();
+    for (what, mask) in masks.filter(|(what, _)| *what != "all keys blocked") {
         let value = |qkv: Tensor<3>| {
             let y = kernels.masked_attention(qkv, 2, mask.clone());
             (y * direction.clone()).sum()
