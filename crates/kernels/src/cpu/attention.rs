@@ -230,20 +230,24 @@ fn highest<S: Simd>(simd: S, row: &[f32]) -> f32 {
         .fold(simd.reduce_max_f32s(best), f32::max)
 }
 
-/// `exp(x − highest)`, in place. What is more than 86 below the highest counts for nothing.
+/// `exp(x − highest)`, in place.
 #[inline(always)]
 fn exponentials<S: Simd>(simd: S, row: &mut [f32], highest: f32) {
-    let power = |x: S::f32s| {
-        let x = simd.sub_f32s(x, simd.splat_f32s(highest));
-        let is_nothing = simd.less_than_f32s(x, simd.splat_f32s(-86.0));
-        simd.select_f32s(is_nothing, simd.splat_f32s(0.0), exp(simd, x))
-    };
+    let highest = simd.splat_f32s(highest);
     let (vectors, rest) = S::as_mut_simd_f32s(row);
     for vector in vectors {
-        *vector = power(*vector);
+        *vector = power(simd, *vector, highest);
     }
-    let last = power(simd.partial_load_f32s(rest));
+    let last = power(simd, simd.partial_load_f32s(rest), highest);
     simd.partial_store_f32s(rest, last);
+}
+
+/// `exp(x − highest)`; what is more than 86 below the highest counts for nothing.
+#[inline(always)]
+fn power<S: Simd>(simd: S, x: S::f32s, highest: S::f32s) -> S::f32s {
+    let x = simd.sub_f32s(x, highest);
+    let is_nothing = simd.less_than_f32s(x, simd.splat_f32s(-86.0));
+    simd.select_f32s(is_nothing, simd.splat_f32s(0.0), exp(simd, x))
 }
 
 /// From the gradient of weights to that of scores, in place: `P ∘ (G − Σ G ∘ P) · scale`.
