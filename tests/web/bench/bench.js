@@ -28,7 +28,7 @@ async function ours(kind, kernels) {
   for (const [name] of files) engine.addFile(name, await numbers(`bundle/${name}`, Uint8Array));
   const encoders = engine.encoders();
   return {
-    note: `${engine.kernels()} kernels`,
+    note: kind === 'webgpu' ? `${engine.kernels()} kernels` : 'burn’s CPU engine',
     run: (inputs, task, count) => task === 'text_7'
       ? encoders.texts(inputs.texts, count)
       : encoders.frames(inputs.frames.subarray(0, count * 3 * PIXELS), inputs.masks.subarray(0, count * PIXELS), count),
