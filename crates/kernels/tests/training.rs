@@ -247,6 +247,29 @@ fn layer_norm_and_its_gradients_are_those_of_the_engine() {
     }
 }
 
+/// How far a gradient is from central differences of `value` with steps of `step`, in shares of its size.
+fn off_differences(
+    values: &[f32],
+    gradient: TensorData,
+    step: f32,
+    value: impl Fn(Vec<f32>) -> Tensor<1>,
+) -> f64 {
+    let gradient: Vec<f32> = gradient.iter::<f32>().collect();
+    assert_eq!(gradient.len(), values.len());
+    let mut off = 0.0_f64;
+    for (place, gradient) in gradient.iter().enumerate() {
+        let shifted = |step: f32| {
+            let mut values = values.to_vec();
+            values[place] += step;
+            f64::from(value(values).into_scalar::<f32>())
+        };
+        let slope = (shifted(step) - shifted(-step)) / (2.0 * f64::from(step));
+        off += (slope - f64::from(*gradient)).powi(2);
+    }
+    let size: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum();
+    (off / size).sqrt()
+}
+
 #[test]
 fn gradients_follow_finite_differences() {
     let device = Device::flex().autodiff();
@@ -269,29 +292,18 @@ fn gradients_follow_finite_differences() {
         );
         (y * direction.clone()).sum()
     };
+    let at =
+        |values: Vec<f32>| Tensor::<4>::from_data(TensorData::new(values, [2, 4, 4, 2]), &device);
     let values = numbers(64, 30);
-    let at = |values: &[f32]| {
-        Tensor::<4>::from_data(TensorData::new(values.to_vec(), [2, 4, 4, 2]), &device)
-    };
-    let x = at(&values).require_grad();
+    let x = at(values.clone()).require_grad();
     let gradient = x.grad(&value(x.clone()).backward()).unwrap();
-    let gradient: Vec<f32> = gradient.into_data().iter::<f32>().collect();
-    let mut off = 0.0_f64;
-    for (place, gradient) in gradient.iter().enumerate() {
-        let shifted = |step: f32| {
-            let mut values = values.clone();
-            values[place] += step;
-            f64::from(value(at(&values)).into_scalar::<f32>())
-        };
-        let step = 1e-2;
-        let slope = (shifted(step) - shifted(-step)) / (2.0 * f64::from(step));
-        off += (slope - f64::from(*gradient)).powi(2);
-    }
-    let size: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum();
+    let off = off_differences(&values, gradient.into_data(), 1e-2, |values| {
+        value(at(values))
+    });
     // Steps of 0.01 leave third derivatives, 1e-4 of a function that varies within 1, and the values' own
     // rounding, 6e-8 of a sum of about 10 over 0.02: 3e-5. A ReLU that turns within a step of one of 96
     // values adds up to half its slope, which happens to a few of them: together below a tenth.
-    assert!((off / size).sqrt() < 0.1, "{}", (off / size).sqrt());
+    assert!(off < 0.1, "{off}");
 }
 
 #[test]
@@ -457,26 +469,11 @@ fn attentions_gradient_follows_finite_differences() {
         };
         let qkv = with_values(values.clone(), shape, &device).require_grad();
         let gradient = qkv.grad(&value(qkv.clone()).backward()).unwrap();
-        let gradient: Vec<f32> = gradient.into_data().iter::<f32>().collect();
-        let mut off = 0.0_f64;
-        for (place, gradient) in gradient.iter().enumerate() {
-            let shifted = |step: f32| {
-                let mut values = values.clone();
-                values[place] += step;
-                let value = value(with_values(values, shape, &device));
-                f64::from(value.into_scalar::<f32>())
-            };
-            let step = 1.0 / 64.0;
-            let slope = (shifted(step) - shifted(-step)) / (2.0 * f64::from(step));
-            off += (slope - f64::from(*gradient)).powi(2);
-        }
-        let size: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum();
+        let off = off_differences(&values, gradient.into_data(), 1.0 / 64.0, |values| {
+            value(with_values(values, shape, &device))
+        });
         // The third derivatives, below 1, leave step²/6 = 4e-5; the sum of 80 products is rounded to
         // 80 · 6e-8 over two steps of 1/64: 2e-4. Gradients are of size 0.1.
-        assert!(
-            (off / size).sqrt() < 2e-3,
-            "{what}: {}",
-            (off / size).sqrt()
-        );
+        assert!(off < 2e-3, "{what}: {off}");
     }
 }
