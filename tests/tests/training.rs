@@ -249,6 +249,51 @@ fn a_run_starts_from_a_model_but_for_the_tensors_that_are_to_begin_anew() {
 }
 
 #[test]
+fn a_stage_begins_tensors_anew_and_a_resumed_run_does_so_too() {
+    let (folder, sandbox) = sandbox();
+    // At these rates nothing moves: the first run's model is what a run of this seed begins with.
+    let still = CONFIG
+        .replace("learning_rate = 1e-3", "learning_rate = 1e-12")
+        .replace("weight_decay = 0.05", "weight_decay = 0.0");
+    sandbox.write("still.toml", still);
+    let undecayed = CONFIG.replace("weight_decay = 0.05", "weight_decay = 0.0");
+    let (before, last) = undecayed.split_once("name = \"clips\"").unwrap();
+    let last = last.replacen("rate_factor = 1.0", "rate_factor = 1e-9", 1);
+    let anew = format!("{before}name = \"clips\"\nanew = [\".visual.transformer.\"]{last}");
+    sandbox.write("run.toml", &anew);
+    sandbox.json(&["pretrain", "--config", "still.toml", "--run", "still"]);
+    let whole = sandbox.json(&["pretrain", "--config", "run.toml", "--run", "whole"]);
+    let model = |run: &str| {
+        let bytes = std::fs::read(sandbox.path(&format!("{run}/model.safetensors"))).unwrap();
+        checkpoint::read(bytes, run).unwrap()
+    };
+    let (first, trained) = (model("still"), model("whole"));
+    for (key, tensor) in &first {
+        let pairs = tensor.to_f32().into_iter().zip(trained[key].to_f32());
+        let moved = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        if key.contains(".visual.transformer.") {
+            assert!(moved < 1e-6, "{key} is anew");
+        } else if key.ends_with("proj") || key.contains("text_projection") {
+            assert!(moved > 1e-6, "{key} stays as the stages before made it");
+        }
+    }
+    // The checkpoint of step 10 lies between the stages.
+    let mut child = start(folder.path(), "killed", false);
+    wait_for_step(&sandbox.path("killed"), 10);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = sandbox.json(&["pretrain", "--run", "killed", "--resume"]);
+    assert_eq!(resumed["model_sha256"], whole["model_sha256"]);
+
+    sandbox.write(
+        "wrong.toml",
+        anew.replace(".visual.transformer.", ".visual.atn."),
+    );
+    let arguments = ["pretrain", "--config", "wrong.toml", "--run", "never"];
+    sandbox.refuses(&arguments, &["stages.clips.anew", "'.visual.atn.'"]);
+}
+
+#[test]
 fn an_existing_run_is_never_overwritten() {
     let (_folder, sandbox) = sandbox();
     sandbox.json(&["pretrain", "--config", "run.toml", "--run", "first"]);

@@ -369,6 +369,25 @@ pub fn train_only<M: Keyed>(model: M, trains: impl Fn(&str) -> bool) -> M {
     })
 }
 
+/// A copy whose gradients are its own: each parameter is a leaf of a new graph.
+///
+/// What burn's `fork` does on one device, without the operation that it records for a move to the
+/// device. Nothing ever goes back through that one, so it stays in the graph of the parameter for as
+/// long as the parameter lives, and every backward pass looks at all of them.
+#[must_use]
+pub fn branched<M: Module>(model: M) -> M {
+    struct Branching;
+    impl ModuleMapper for Branching {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| {
+                let require_grad = tensor.is_require_grad();
+                Tensor::from_inner(tensor.inner()).set_require_grad(require_grad)
+            })
+        }
+    }
+    model.map(&mut Branching)
+}
+
 struct Loader {
     location: Location,
     tensors: StateDict,

@@ -285,6 +285,11 @@ pub struct Stage {
     /// Whether the text encoder stays as it is in this stage, which saves its backward pass.
     #[serde(default)]
     pub freeze_text: bool,
+    /// Tensors that begin anew with this stage: those with one of these parts in their key, as in
+    /// `start_without`. The optimiser's moments begin anew with them, all of them. A frozen encoder
+    /// stays as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anew: Vec<String>,
     /// Strength of the sentiment guidance in this stage, where it isn't `loss.beta`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta: Option<f64>,
@@ -317,6 +322,7 @@ impl RunConfig {
             figures,
             subjects: StageSubjects::One,
             freeze_text: false,
+            anew: Vec::new(),
             beta: None,
             batch_size,
             steps,
@@ -418,6 +424,7 @@ impl RunConfig {
             figures: FigureCount::Mixed,
             subjects: StageSubjects::One,
             freeze_text: false,
+            anew: Vec::new(),
             beta: None,
             batch_size,
             steps: RELEASE_EPOCHS * (epoch_clips / batch_size),

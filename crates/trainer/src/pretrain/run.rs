@@ -21,7 +21,7 @@ use serde_json::json;
 
 use super::batch::{BatchMaker, Prefetcher, loader_workers};
 use super::checkpoint::{CheckpointFolder, RunState, load};
-use super::config::{RunConfig, Stage, StageInput, StageTexts, TowerMode};
+use super::config::{RunConfig, Stage, StageInput, StageTexts, TowerMode, Towers};
 use super::corpus::{Source, corpus_card, corpus_labels};
 use super::fixed_texts::FixedTexts;
 use super::step::{Carried, diagnose, scheduled_rates, train_step};
@@ -188,6 +188,9 @@ impl Run {
         let clips = self.config.stages.clone();
         while self.state.step < total {
             let (stage, step_in_stage) = locate(&clips, self.state.step);
+            if step_in_stage == 0 && !stage.anew.is_empty() {
+                self.begin_anew(stage)?;
+            }
             let step_started = Instant::now();
             let batch = batches.next_batch()?;
             let data_wait = step_started.elapsed();
@@ -250,6 +253,25 @@ impl Run {
         self.checkpoints
             .save(&self.state, &self.pretrained, &self.optimizer)?;
         self.outcome(history, validation_accuracy, share(waited, stepped))
+    }
+
+    /// Gives what the stage wants anew the parameters that a run of this seed begins with. A
+    /// checkpoint between two stages is from before it, so a resumed run does it again.
+    fn begin_anew(&mut self, stage: &Stage) -> anyhow::Result<()> {
+        let autodiff = self.device.device.clone().autodiff();
+        let config = &self.config;
+        let first = to_state_dict(&config.model.init_seeded(config.seed, &autodiff)?)?;
+        let mut tensors = to_state_dict(&self.pretrained.model)?;
+        for (key, tensor) in first {
+            if has_part(&key, &stage.anew) && tower_of(&key, config.towers) != TowerMode::Frozen {
+                tensors.insert(key, tensor);
+            }
+        }
+        let model = load_state_dict(self.pretrained.model.clone(), &tensors, Completeness::Whole)?;
+        self.pretrained.model = freeze(model, config);
+        self.optimizer = AdamW::new(config.optimizer, &self.pretrained.model);
+        self.fixed_texts = FixedTexts::default();
+        Ok(())
     }
 
     fn step(
@@ -389,8 +411,44 @@ fn fresh(config: &RunConfig, device: &Device) -> anyhow::Result<Pretrained> {
     })
 }
 
+/// Whether one of the parts stands in a tensor's key.
+fn has_part(key: &str, parts: &[String]) -> bool {
+    parts.iter().any(|part| key.contains(part.as_str()))
+}
+
+/// What happens to the encoder that a tensor belongs to.
+fn tower_of(key: &str, towers: Towers) -> TowerMode {
+    if key.starts_with("visual_head.") {
+        towers.temporal
+    } else if key.contains("visual") {
+        towers.frame
+    } else {
+        towers.text
+    }
+}
+
+/// Refuses parts of keys that no tensor of the model has, which are misspelt.
+fn check_parts(config: &RunConfig, model: &EmotionClip) -> anyhow::Result<()> {
+    let tensors = to_state_dict(model)?;
+    let stages = config.stages.iter();
+    let of_stages = stages.map(|stage| (format!("stages.{}.anew", stage.name), &stage.anew));
+    let of_start = ("start_without".to_owned(), &config.start_without);
+    for (field, parts) in of_stages.chain([of_start]) {
+        for part in parts {
+            if !tensors.keys().any(|key| key.contains(part.as_str())) {
+                return Err(bad_input(format!(
+                    "{field}: no tensor of this model has '{part}' in its key; `trainer inspect` lists \
+                     them"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn without_card(config: &RunConfig, device: &Device) -> anyhow::Result<Pretrained> {
     let model = config.model.init_seeded(config.seed, device)?;
+    check_parts(config, &model)?;
     let preprocess = default_preprocess(&config.model);
     let Some(path) = &config.start_from else {
         if config.text_start == TextStart::Random {
@@ -405,31 +463,10 @@ fn without_card(config: &RunConfig, device: &Device) -> anyhow::Result<Pretraine
     let start = Pretrained::from_bytes(Bytes::from(bytes), &path.display().to_string(), device)
         .map_err(|error| bad_input(error.to_string()))?;
     let mut tensors = to_state_dict(&model)?;
-    for part in &config.start_without {
-        if !tensors.keys().any(|key| key.contains(part.as_str())) {
-            return Err(bad_input(format!(
-                "start_without: no tensor of this model has '{part}' in its key; `trainer inspect` \
-                 lists them"
-            )));
-        }
-    }
-    let anew = |key: &str| {
-        let mut parts = config.start_without.iter();
-        parts.any(|part| key.contains(part.as_str()))
-    };
-    let towers = config.towers;
     for (key, tensor) in to_state_dict(&start.model)? {
-        if anew(&key) {
-            continue;
-        }
-        let mode = if key.starts_with("visual_head.") {
-            towers.temporal
-        } else if key.contains("visual") {
-            towers.frame
-        } else {
-            towers.text
-        };
-        if mode != TowerMode::Random && tensors.contains_key(&key) {
+        let taken = tower_of(&key, config.towers) != TowerMode::Random
+            && !has_part(&key, &config.start_without);
+        if taken && tensors.contains_key(&key) {
             tensors.insert(key, tensor);
         }
     }

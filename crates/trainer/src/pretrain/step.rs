@@ -1,11 +1,10 @@
 //! One optimisation step, and what is said when it fails.
 
-use burn::module::Module as _;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use emotionclip::EmotionClip;
 use emotionclip::model::l2_normalize;
 use emotionclip::optim::{AdamW, GroupRates, ParameterGradients, ParameterGroup};
-use emotionclip::parameters::to_state_dict;
+use emotionclip::parameters::{branched, to_state_dict};
 use emotionclip::pretrained::token_tensor;
 use emotionclip::stem::StemStatistics;
 use emotionclip::text::TextTransformer;
@@ -63,7 +62,7 @@ impl Branch {
             } => {
                 let rows = masks.len() / (size * size);
                 let count = frames.len() / (3 * size * size);
-                let encoder = model.visual.clone().fork(device);
+                let encoder = branched(model.visual.clone());
                 let frames = TensorData::new(frames.to_vec(), [count, 3, size, size]);
                 let masks = TensorData::new(masks.to_vec(), [rows, size, size]);
                 let frames = Tensor::from_data(frames, device);
@@ -82,7 +81,7 @@ impl Branch {
                 }
             }
             Job::Texts(tokens) => {
-                let encoder = model.text.clone().fork(device);
+                let encoder = branched(model.text.clone());
                 let features = encoder.forward(token_tensor(tokens, device));
                 Self {
                     encoder: Encoder::Texts(Box::new(encoder)),

@@ -39,6 +39,7 @@ fn stage(
         figures,
         subjects: StageSubjects::One,
         freeze_text: false,
+        anew: Vec::new(),
         beta: None,
         batch_size,
         steps,
