@@ -1,6 +1,8 @@
 // What the matrix products share: bindings, guarded reads of both operands, and the epilogue
 // act(x W + b) + residual. info is rows, depth and width, then for PATCHES channels, side, patch, grid.
 //
+// A quarter is a shift: drivers on the processor divide number by number, even by a constant.
+//
 // Reads beyond the depth give 0, so they change no sum; rows and columns beyond the output are read
 // at the nearest valid place and never stored.
 //# binding x {{X_TYPE}}
@@ -63,7 +65,7 @@ fn depth_offset(k: u32) -> u32 {
 fn load_x(start: u32, k: u32) -> vec4<f32> {
     let depth = info[1];
     //# if X_VECTORS
-    let at = (start + depth_offset(min(k, depth - 4u))) / 4u;
+    let at = (start + depth_offset(min(k, depth - 4u))) >> 2u;
     return select(vec4<f32>(), x[at], k < depth);
     //# else
     var value = vec4<f32>();
@@ -83,7 +85,7 @@ fn load_rows(row: u32, k: u32) -> vec4<f32> {
     let rows = info[0];
     let start = min(k, info[1] - 1u) * rows;
     //# if ROW_VECTORS
-    return select(vec4<f32>(), x[(start + min(row, rows - 4u)) / 4u], k < info[1]);
+    return select(vec4<f32>(), x[(start + min(row, rows - 4u)) >> 2u], k < info[1]);
     //# else
     var value = vec4<f32>();
     //# repeat q 4
@@ -102,7 +104,7 @@ fn load_w(k: u32, column: u32) -> vec4<f32> {
     let depth = info[1];
     let start = min(column, info[2] - 1u) * depth;
     //# if W_VECTORS
-    return select(vec4<f32>(), w[(start + min(k, depth - 4u)) / 4u], k < depth);
+    return select(vec4<f32>(), w[(start + min(k, depth - 4u)) >> 2u], k < depth);
     //# else
     var value = vec4<f32>();
     //# repeat q 4
@@ -121,8 +123,8 @@ fn load_w(k: u32, column: u32) -> vec4<f32> {
     let row = min(k, depth - 1u);
     //# if W_HALF
     // Halves are stored in rows padded to four columns.
-    let quads = (width + 3u) / 4u;
-    let stored = w[row * quads + min(column / 4u, quads - 1u)];
+    let quads = (width + 3u) >> 2u;
+    let stored = w[row * quads + min(column >> 2u, quads - 1u)];
     //# if NATIVE_HALF
     let value = vec4<f32>(stored);
     //# else
@@ -131,7 +133,7 @@ fn load_w(k: u32, column: u32) -> vec4<f32> {
     return select(vec4<f32>(), value, k < depth);
     //# else
     //# if W_VECTORS
-    return select(vec4<f32>(), w[(row * width + min(column, width - 4u)) / 4u], k < depth);
+    return select(vec4<f32>(), w[(row * width + min(column, width - 4u)) >> 2u], k < depth);
     //# else
     var value = vec4<f32>();
     //# repeat q 4
@@ -152,10 +154,10 @@ fn finish(row: u32, column: u32, product: vec4<f32>) {
         return;
     }
     //# if Y_VECTORS
-    let at = (row * width + column) / 4u;
+    let at = (row * width + column) >> 2u;
     var value = product;
     //# if BIAS
-    value += bias[column / 4u];
+    value += bias[column >> 2u];
     //# end
     //# if SAVE
     before[at] = value;

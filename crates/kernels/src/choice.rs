@@ -128,6 +128,9 @@ pub struct Kernels {
     /// Whether SAAM takes two dispatches even where its first product fits the workgroup memory. By
     /// `EMOTIONCLIP_KERNELS_SUBJECT=split`.
     pub split_subject: bool,
+    /// Whether products of the tile set `software` keep their sums in memory. Set for SwiftShader, the
+    /// software adapter of Chromium's pages; lavapipe compiles such shaders for minutes.
+    pub products_in_memory: bool,
     /// Fills every output with NaN before its kernel runs, so that an element left out is seen. For
     /// tests.
     pub poison: bool,
@@ -176,6 +179,7 @@ impl Kernels {
             native_half: adapter.has_half && !is_set("EMOTIONCLIP_KERNELS_HALF", "unpack"),
             subgroups,
             split_subject: is_set("EMOTIONCLIP_KERNELS_SUBJECT", "split"),
+            products_in_memory: adapter.is_swiftshader,
             poison: false,
         })
     }

@@ -91,11 +91,14 @@ impl LinearPlan {
 
     pub(crate) fn plan(&self) -> PlannedLinear {
         match self.kernels.tiles {
+            TileSet::Software if self.kernels.products_in_memory && self.reads_vectors() => {
+                self.memory()
+            }
             TileSet::Software => {
                 // Every element read by itself makes long shaders, which take long to compile.
                 let (rows, quads) = if self.reads_vectors() {
                     let tallest = if self.is_whole() { 51 } else { 17 };
-                    let rows = register_rows(self.rows, tallest);
+                    let rows = block_rows(self.rows, tallest, 4);
                     (rows, self.width.div_ceil(4).min(4))
                 } else {
                     (self.rows.min(4), 1)
@@ -126,6 +129,23 @@ impl LinearPlan {
                 self.width.div_ceil(columns * threads),
                 self.rows.div_ceil(rows),
             ],
+        }
+    }
+
+    /// For SwiftShader: the largest blocks that compile in a second or two.
+    fn memory(&self) -> PlannedLinear {
+        let rows = block_rows(self.rows, 51, 11);
+        let [quads, threads, groups] = block_quads(self.width / 4);
+        PlannedLinear {
+            shader: self
+                .described("linear_memory.wgsl")
+                .with("ROWS", rows)
+                .with("QUADS", quads)
+                .with("SUMS", rows * quads)
+                .with("HELD", 4 * quads)
+                .with("THREADS", threads),
+            threads,
+            groups: [groups, self.rows.div_ceil(rows)],
         }
     }
 
@@ -229,15 +249,24 @@ impl LinearPlan {
 }
 
 /// Rows a thread owns on a software adapter, at most `tallest`: as many as leave few of them idle. A
-/// block of r rows costs r rows of products and about 4 rows' worth of reading weights. 51 are the
-/// tokens of a frame of ViT-B/32.
-fn register_rows(rows: usize, tallest: usize) -> usize {
-    let cost = |block: &usize| rows.div_ceil(*block) * (block + 4);
+/// block of r rows costs r rows of products and about `reading` rows' worth of reading weights. 51 are
+/// the tokens of a frame of ViT-B/32.
+fn block_rows(rows: usize, tallest: usize, reading: usize) -> usize {
+    let cost = |block: &usize| rows.div_ceil(*block) * (block + reading);
     [51, 17, 8, 4, 1]
         .into_iter()
         .filter(|block| *block <= tallest)
         .min_by_key(cost)
         .unwrap_or(1)
+}
+
+/// How so many vectors of a row are shared out on a software adapter: vectors a thread, at most eight,
+/// threads a workgroup, which is what the driver computes at once, and workgroups, two at least for two
+/// cores.
+fn block_quads(across: usize) -> [usize; 3] {
+    let quads = across.div_ceil(4 * across.div_ceil(4 * 8).max(2));
+    let threads = across.div_ceil(quads).min(4);
+    [quads, threads, across.div_ceil(quads * threads)]
 }
 
 /// LayerNorm over rows of `width`.

@@ -33,6 +33,7 @@ files![
     "attention_subject_streams.wgsl",
     "coverage.wgsl",
     "layer_norm.wgsl",
+    "linear_memory.wgsl",
     "linear_registers.wgsl",
     "linear_tiled.wgsl",
     "resample_columns.wgsl",

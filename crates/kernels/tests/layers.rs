@@ -208,6 +208,59 @@ mod needs_wgsl {
         }
     }
 
+    /// Small ones only: native drivers compile large blocks for minutes. A page's check has them all.
+    #[test]
+    fn small_products_with_sums_in_memory_agree() {
+        let device = adapter();
+        let kernels = Kernels {
+            products_in_memory: true,
+            ..kernels(&device, TileSet::Software)
+        };
+        // Less than a block of rows and more, columns with idle threads.
+        for layer in [Layer(1, 64, 8), Layer(4, 12, 16), Layer(9, 8, 36)] {
+            check(&kernels, layer, Activation::Gelu, true, &device);
+            check(&kernels, layer, Activation::None, false, &device);
+
+            let Layer(_, depth, width) = layer;
+            let weight: Vec<f16> = numbers(depth * width, 2)
+                .into_iter()
+                .map(f16::from_f32)
+                .collect();
+            let run = |device: &Device| {
+                let half = HalfWeights::new(&weight, [depth, width], device).unwrap();
+                (layer.operands(device).x, half)
+            };
+            let (x, half) = run(&Device::flex());
+            let wanted = reference::linear(x, half.unpack(), None, None, Activation::None);
+            let (x, half) = run(&device);
+            let actual = kernels.linear_half(x, &half, None, None, Activation::None);
+            assert_close(
+                &format!("half {layer:?}"),
+                actual,
+                wanted,
+                layer.tolerance(),
+            );
+        }
+        // Weights as a convolution has them, by columns.
+        let run = |device: &Device, by_kernel: bool| {
+            let images = random([2, 3, 16, 16], 1, device);
+            let weight = random([12, 3, 8, 8], 2, device);
+            if by_kernel {
+                kernels.patch_embedding(images, weight)
+            } else {
+                reference::patch_embedding(images, weight)
+            }
+        };
+        let depth = (3 * 8 * 8) as f32;
+        let tolerance = 2.0 * (depth + 2.0) * depth * ROUNDING;
+        assert_close(
+            "patches",
+            run(&device, true),
+            run(&Device::flex(), false),
+            tolerance,
+        );
+    }
+
     #[test]
     fn gradients_of_linear_layers_agree() {
         let device = adapter();

@@ -33,6 +33,8 @@ const SOFTWARE_NAMES: [&str; 5] = [
 /// What the choice of kernels depends on.
 pub(crate) struct Adapter {
     software: bool,
+    /// Whether it is SwiftShader.
+    pub is_swiftshader: bool,
     threads: u32,
     workgroup_memory: usize,
     /// Whether WGSL's `f16` may be used.
@@ -60,6 +62,14 @@ impl Adapter {
         let properties = client.properties();
         let name = properties.identity.name.to_lowercase();
         let half = properties.type_usage(ElemType::Float(FloatKind::F16));
+        let subgroup_sizes = SubgroupSizes {
+            least: properties.hardware.plane_size_min,
+            most: properties.hardware.plane_size_max,
+        };
+        // In a page the adapter has no name, but SwiftShader tells of its subgroups of four; other
+        // drivers on the processor have eight or, like other browsers, don't say.
+        let is_swiftshader = name.contains("swiftshader")
+            || cfg!(target_family = "wasm") && subgroup_sizes.most == 4;
         Some(Self {
             software: SOFTWARE_NAMES
                 .iter()
@@ -68,10 +78,8 @@ impl Adapter {
             workgroup_memory: properties.hardware.max_shared_memory_size,
             has_half: half.contains(TypeUsage::Buffer),
             has_subgroups: properties.features.plane.contains(Plane::Ops),
-            subgroup_sizes: SubgroupSizes {
-                least: properties.hardware.plane_size_min,
-                most: properties.hardware.plane_size_max,
-            },
+            is_swiftshader,
+            subgroup_sizes,
         })
     }
 

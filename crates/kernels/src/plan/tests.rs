@@ -19,6 +19,7 @@ fn kernels(tiles: TileSet, native_half: bool) -> Kernels {
         native_half,
         subgroups: None,
         split_subject: false,
+        products_in_memory: false,
         poison: false,
     }
 }
@@ -33,6 +34,16 @@ fn variants() -> Vec<Kernels> {
     };
     let plain = TILES.map(|tiles| kernels(tiles, false));
     plain.into_iter().chain(sizes.map(with)).collect()
+}
+
+/// What linear layers are planned for: every tile set, and products with sums in memory.
+fn linear_variants(native_half: bool) -> Vec<Kernels> {
+    let in_memory = Kernels {
+        products_in_memory: true,
+        ..kernels(TileSet::Software, native_half)
+    };
+    let plain = TILES.map(|tiles| kernels(tiles, native_half));
+    plain.into_iter().chain([in_memory]).collect()
 }
 
 /// Parses and validates a shader and checks it against WebGPU's least limits.
@@ -217,16 +228,16 @@ fn every_permutation_of_the_linear_layers_is_valid() {
     let mut seen = BTreeSet::new();
     for (bias, residual, save) in extras {
         for activation in activations {
-            for tiles in TILES {
-                for (weights, native) in [
-                    (Weights::Plain, false),
-                    (Weights::Transposed, false),
-                    (Weights::Half, false),
-                    (Weights::Half, true),
-                ] {
+            for (weights, native) in [
+                (Weights::Plain, false),
+                (Weights::Transposed, false),
+                (Weights::Half, false),
+                (Weights::Half, true),
+            ] {
+                for kernels in linear_variants(native) {
                     for (rows, depth, width) in sizes {
                         let plan = LinearPlan {
-                            kernels: kernels(tiles, native),
+                            kernels,
                             rows,
                             depth,
                             width,
@@ -258,13 +269,13 @@ fn every_permutation_of_the_linear_layers_is_valid() {
 
 #[test]
 fn every_permutation_of_patch_embedding_is_valid() {
-    for tiles in TILES {
+    for kernels in linear_variants(false) {
         for (side, patch) in [(224, 32), (15, 5), (64, 8), (6, 6)] {
             for (weights, width) in [(Weights::Transposed, 96), (Weights::Transposed, 7)] {
                 let channels = 3;
                 let grid = side / patch;
                 let plan = LinearPlan {
-                    kernels: kernels(tiles, false),
+                    kernels,
                     rows: 2 * grid * grid,
                     depth: channels * patch * patch,
                     width,
@@ -313,16 +324,38 @@ fn both_passes_of_a_resize_are_valid() {
 
 #[test]
 fn software_blocks_leave_few_rows_idle() {
-    assert_eq!(register_rows(51, 51), 51);
-    assert_eq!(register_rows(51, 17), 17);
-    assert_eq!(register_rows(1, 51), 1);
-    assert_eq!(register_rows(49, 17), 17);
-    for rows in 1..400 {
-        let block = register_rows(rows, if rows % 2 == 0 { 51 } else { 17 });
-        let idle = rows.div_ceil(block) * block - rows;
+    assert_eq!(block_rows(51, 51, 4), 51);
+    assert_eq!(block_rows(51, 17, 4), 17);
+    assert_eq!(block_rows(1, 51, 11), 1);
+    assert_eq!(block_rows(49, 17, 4), 17);
+    assert_eq!(block_rows(49, 51, 11), 51);
+    for (tallest, reading) in [(51, 4), (17, 4), (51, 11)] {
+        for rows in 1..400 {
+            let block = block_rows(rows, tallest, reading);
+            let idle = rows.div_ceil(block) * block - rows;
+            assert!(
+                idle < block && idle * 3 <= rows + 2 * block,
+                "{rows} in blocks of {block}"
+            );
+        }
+    }
+}
+
+#[test]
+fn software_columns_leave_few_threads_idle() {
+    // ViT-B/32's layers take the largest blocks, without remainder; the built-in models' fill threads.
+    assert_eq!(block_quads(768 / 4), [8, 4, 6]);
+    assert_eq!(block_quads(2304 / 4), [8, 4, 18]);
+    assert_eq!(block_quads(192 / 4), [6, 4, 2]);
+    assert_eq!(block_quads(64 / 4), [2, 4, 2]);
+    for across in 1..1024 {
+        let [quads, threads, groups] = block_quads(across);
+        let there = quads * threads * groups;
+        assert!((1..=8).contains(&quads) && (1..=4).contains(&threads));
+        assert!(there >= across, "{across} vectors in {there}");
         assert!(
-            idle < block && idle * 3 <= rows + 2 * block,
-            "{rows} in blocks of {block}"
+            there - across < 4 * groups + quads,
+            "{across} vectors in {there}"
         );
     }
 }
