@@ -63,11 +63,11 @@ impl DeviceKernels {
     pub fn masked_attention(&self, qkv: Tensor<3>, heads: usize, mask: AttentionMask) -> Tensor<3> {
         match self {
             Self::Wgsl(kernels) => kernels.masked_attention(qkv, heads, mask),
-            #[cfg(not(target_family = "wasm"))]
+            #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
             Self::Cpu => {
                 let is_single = qkv.dtype() == burn::tensor::DType::F32;
                 is_single
-                    .then(|| crate::cpu::training::masked_attention(&qkv, heads, &mask))
+                    .then(|| crate::cpu::masked_attention(&qkv, heads, &mask))
                     .flatten()
                     .unwrap_or_else(|| reference::masked_attention(qkv, heads, mask))
             }

@@ -88,7 +88,7 @@ pub enum DeviceKernels {
     /// WGSL.
     Wgsl(Kernels),
     /// Vectors of the processor, for burn's CPU engine.
-    #[cfg(not(target_family = "wasm"))]
+    #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
     Cpu,
 }
 
@@ -96,7 +96,7 @@ impl DeviceKernels {
     /// The kernels to use on `device`, if it has any and they aren't switched off.
     pub fn of(device: &Device) -> Option<Self> {
         let choice = choice();
-        #[cfg(not(target_family = "wasm"))]
+        #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
         if choice != Choice::Off && crate::cpu::computes_on(device) {
             return Some(Self::Cpu);
         }
@@ -107,7 +107,7 @@ impl DeviceKernels {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Wgsl(kernels) => kernels.tiles.name(),
-            #[cfg(not(target_family = "wasm"))]
+            #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
             Self::Cpu => "cpu",
         }
     }

@@ -93,7 +93,7 @@ pub fn patch_coverage(masks: Tensor<3>, patch: usize) -> Tensor<2> {
     }
 }
 
-#[cfg(any(feature = "wgpu", not(target_family = "wasm")))]
+#[cfg(any(feature = "cpu", feature = "wgpu", not(target_family = "wasm")))]
 fn is_f32<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == burn::tensor::DType::F32
 }
@@ -115,12 +115,12 @@ impl DeviceKernels {
     ) -> Tensor<2> {
         match self {
             Self::Wgsl(kernels) => kernels.linear(x, weight, bias, residual, activation),
-            #[cfg(not(target_family = "wasm"))]
+            #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
             Self::Cpu if is_f32(&x) && is_f32(&weight) => {
                 reference::check_linear(x.dims(), weight.dims(), &bias, &residual);
                 crate::cpu::linear(x, weight, bias, residual, activation)
             }
-            #[cfg(not(target_family = "wasm"))]
+            #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
             Self::Cpu => reference::linear(x, weight, bias, residual, activation),
         }
     }
@@ -133,12 +133,12 @@ impl DeviceKernels {
     pub fn patch_embedding(&self, images: Tensor<4>, weight: Tensor<4>) -> Tensor<3> {
         match self {
             Self::Wgsl(kernels) => kernels.patch_embedding(images, weight),
-            #[cfg(not(target_family = "wasm"))]
+            #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
             Self::Cpu if is_f32(&images) && is_f32(&weight) => {
                 reference::check_patches(images.dims(), weight.dims());
                 crate::cpu::patch_embedding(images, weight)
             }
-            #[cfg(not(target_family = "wasm"))]
+            #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
             Self::Cpu => reference::patch_embedding(images, weight),
         }
     }
@@ -157,12 +157,12 @@ impl DeviceKernels {
     ) -> Tensor<2> {
         match self {
             Self::Wgsl(kernels) => kernels.layer_norm(x, gain, bias, epsilon),
-            #[cfg(not(target_family = "wasm"))]
+            #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
             Self::Cpu if is_f32(&x) && is_f32(&gain) => {
                 check_norm(&x, &gain, &bias);
                 crate::cpu::layer_norm(x, gain, bias, epsilon)
             }
-            #[cfg(not(target_family = "wasm"))]
+            #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
             Self::Cpu => reference::layer_norm(x, gain, bias, epsilon),
         }
     }
@@ -176,14 +176,14 @@ impl DeviceKernels {
         match self {
             Self::Wgsl(kernels) => kernels.patch_coverage(masks, patch),
             // One addition a pixel, once a frame.
-            #[cfg(not(target_family = "wasm"))]
+            #[cfg(any(feature = "cpu", not(target_family = "wasm")))]
             Self::Cpu => reference::patch_coverage(masks, patch),
         }
     }
 }
 
 /// Refuses widths that disagree.
-#[cfg(any(feature = "wgpu", not(target_family = "wasm")))]
+#[cfg(any(feature = "cpu", feature = "wgpu", not(target_family = "wasm")))]
 fn check_norm(x: &Tensor<2>, gain: &Tensor<1>, bias: &Tensor<1>) {
     assert_eq!(
         [x.dims()[1]; 2],

@@ -15,8 +15,10 @@
 //! | PIL's resize of a picture on the device | [`DevicePicture::resample`] |
 //! | a stem's convolutions, batch normalisation and other layers with gradients on the CPU | [`TrainingKernels`] |
 //!
-//! Without the feature `wgpu` no device has kernels. The feature `fusion` must be set exactly where
-//! burn's own is: it says which of burn's types a WGSL device computes with.
+//! Without the feature `wgpu` no device compiles WGSL. burn's CPU engine has its kernels natively, and in
+//! a page by the feature `cpu`, or `relaxed-simd` for browsers that multiply and add at once. The feature
+//! `fusion` must be set exactly where burn's own is: it says which of burn's types a WGSL device
+//! computes with.
 //!
 //! The shaders lie in `shaders/`; `docs/kernels.md` describes them.
 
@@ -26,7 +28,7 @@ mod backend;
 #[cfg(feature = "wgpu")]
 pub mod check;
 mod choice;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(any(feature = "cpu", not(target_family = "wasm")))]
 mod cpu;
 mod half_weights;
 mod layers;

@@ -44,7 +44,7 @@ impl TrainingKernels {
     /// If shapes disagree.
     pub fn masked_attention(&self, qkv: Tensor<3>, heads: usize, mask: AttentionMask) -> Tensor<3> {
         #[cfg(not(target_family = "wasm"))]
-        if let Some(output) = crate::cpu::training::masked_attention(&qkv, heads, &mask) {
+        if let Some(output) = crate::cpu::masked_attention(&qkv, heads, &mask) {
             return output;
         }
         reference::masked_attention(qkv, heads, mask)

@@ -2,12 +2,11 @@
 //! made, used and left there.
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::math::exp;
 use super::matrix::{Matrix, multiply};
 use super::norm::sum;
-use super::vectorised;
+use super::{threads, vectorised};
 
 /// A score that counts for nothing, and the least that a key bias can be; as in the reference.
 const BLOCKED: f32 = -1e30;
@@ -36,27 +35,17 @@ pub(super) struct Attention<'a> {
     pub hidden: Hidden<'a>,
 }
 
-/// What a thread needs for a head.
-struct Scratch {
-    /// `[N, d]`
-    rows: Vec<f32>,
-    /// `[N, N]`
-    scores: Vec<f32>,
-    /// `[N]`
-    products: Vec<f32>,
-}
-
 impl Attention<'_> {
-    fn head_width(&self) -> usize {
+    pub(super) fn head_width(&self) -> usize {
         self.width / self.heads
     }
 
-    fn scale(&self) -> f32 {
+    pub(super) fn scale(&self) -> f32 {
         1.0 / (self.head_width() as f32).sqrt()
     }
 
     /// Queries, keys and values `[N, d]` of a head of a sequence.
-    fn operands(&self, sequence: usize, head: usize) -> [Matrix<'_>; 3] {
+    pub(super) fn operands(&self, sequence: usize, head: usize) -> [Matrix<'_>; 3] {
         let row = 3 * self.width;
         let sequence = &self.qkv[sequence * self.tokens * row..][..self.tokens * row];
         [0, 1, 2].map(|part| {
@@ -72,26 +61,27 @@ impl Attention<'_> {
             return;
         }
         let mut attended = vec![0.0; output.len()];
-        let heads = attended.par_chunks_mut(tokens * depth).enumerate();
+        let heads = attended.chunks_mut(tokens * depth).enumerate();
         match weights {
-            Some(weights) => heads
-                .zip(weights.par_chunks_mut(tokens * tokens))
-                .for_each(|((task, attended), weights)| self.head(task, weights, attended)),
-            None => heads.for_each_init(
+            Some(weights) => threads::for_each(
+                heads.zip(weights.chunks_mut(tokens * tokens)).collect(),
+                |((task, attended), weights)| self.head(task, weights, attended),
+            ),
+            None => threads::for_each_init(
+                heads.collect(),
                 || vec![0.0; tokens * tokens],
                 |weights, (task, attended)| self.head(task, weights, attended),
             ),
         }
         // From a head after the other to the heads of a token side by side.
-        let sequences = attended.par_chunks(tokens * width);
-        output
-            .par_chunks_mut(tokens * width)
-            .zip(sequences)
-            .for_each(|(output, attended)| {
-                for (head, rows) in attended.chunks_exact(tokens * depth).enumerate() {
-                    put(output, rows, depth, width, head * depth);
-                }
-            });
+        let sequences = output
+            .chunks_mut(tokens * width)
+            .zip(attended.chunks(tokens * width));
+        threads::for_each(sequences.collect(), |(output, attended)| {
+            for (head, rows) in attended.chunks_exact(tokens * depth).enumerate() {
+                put(output, rows, depth, width, head * depth);
+            }
+        });
     }
 
     fn head(&self, task: usize, weights: &mut [f32], attended: &mut [f32]) {
@@ -111,64 +101,10 @@ impl Attention<'_> {
         });
         multiply(attended, Matrix::new(weights, self.tokens), value, false);
     }
-
-    /// The gradient `[B, N, 3·W]` of the projection, from the output's `[B, N, W]` and the weights that
-    /// [`Self::forward`] kept.
-    pub(super) fn backward(&self, weights: &[f32], grad: &[f32], grad_qkv: &mut [f32]) {
-        let (tokens, width, depth) = (self.tokens, self.width, self.head_width());
-        if grad_qkv.is_empty() {
-            return;
-        }
-        let scratch = || Scratch {
-            rows: vec![0.0; tokens * depth],
-            scores: vec![0.0; tokens * tokens],
-            products: vec![0.0; tokens],
-        };
-        let parts = weights
-            .par_chunks(self.heads * tokens * tokens)
-            .zip(grad.par_chunks(tokens * width));
-        grad_qkv
-            .par_chunks_mut(tokens * 3 * width)
-            .zip(parts)
-            .enumerate()
-            .for_each_init(
-                scratch,
-                |scratch, (sequence, (grad_qkv, (weights, grad)))| {
-                    for (head, weights) in weights.chunks_exact(tokens * tokens).enumerate() {
-                        let start = head * depth;
-                        let [query, key, value] = self.operands(sequence, head);
-                        let grad = Matrix::strided(&grad[start..], tokens, depth, width);
-                        let kept = Matrix::new(weights, tokens);
-                        let row = 3 * width;
-                        let Scratch {
-                            rows,
-                            scores,
-                            products,
-                        } = &mut *scratch;
-
-                        multiply(rows, kept.transposed(), grad, false);
-                        put(grad_qkv, rows, depth, row, 2 * width + start);
-                        multiply(scores, grad, value.transposed(), false);
-                        vectorised(SoftmaxBack {
-                            weights,
-                            grad: scores,
-                            tokens,
-                            scale: self.scale(),
-                            products,
-                        });
-                        multiply(rows, Matrix::new(scores, tokens), key, false);
-                        put(grad_qkv, rows, depth, row, start);
-                        let scores = Matrix::new(scores, tokens).transposed();
-                        multiply(rows, scores, query, false);
-                        put(grad_qkv, rows, depth, row, width + start);
-                    }
-                },
-            );
-    }
 }
 
 /// Copies rows of `depth` numbers into rows of `stride`, from number `start` on.
-fn put(output: &mut [f32], rows: &[f32], depth: usize, stride: usize, start: usize) {
+pub(super) fn put(output: &mut [f32], rows: &[f32], depth: usize, stride: usize, start: usize) {
     let places = output.chunks_exact_mut(stride);
     for (place, row) in places.zip(rows.chunks_exact(depth)) {
         place[start..start + depth].copy_from_slice(row);
@@ -248,37 +184,4 @@ fn power<S: Simd>(simd: S, x: S::f32s, highest: S::f32s) -> S::f32s {
     let x = simd.sub_f32s(x, highest);
     let is_nothing = simd.less_than_f32s(x, simd.splat_f32s(-86.0));
     simd.select_f32s(is_nothing, simd.splat_f32s(0.0), exp(simd, x))
-}
-
-/// From the gradient of weights to that of scores, in place: `P ∘ (G − Σ G ∘ P) · scale`.
-struct SoftmaxBack<'a> {
-    /// `[N, N]`
-    weights: &'a [f32],
-    /// `[N, N]`
-    grad: &'a mut [f32],
-    tokens: usize,
-    scale: f32,
-    /// `[N]`, overwritten.
-    products: &'a mut [f32],
-}
-
-impl WithSimd for SoftmaxBack<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let tokens = self.tokens;
-        let products = &mut self.products[..tokens];
-        let rows = self.grad.chunks_exact_mut(tokens);
-        for (grad, weights) in rows.zip(self.weights.chunks_exact(tokens)) {
-            // By index, over slices of one known length: so the compiler takes whole vectors.
-            for key in 0..tokens {
-                products[key] = grad[key] * weights[key];
-            }
-            let along = sum::<S, false>(simd, products, 0.0);
-            for key in 0..tokens {
-                grad[key] = (products[key] - along * weights[key]) * self.scale;
-            }
-        }
-    }
 }

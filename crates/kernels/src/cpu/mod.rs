@@ -2,30 +2,41 @@
 //!
 //! The engine takes every operation by itself, activations one number at a time. Here a layer is one
 //! pass over the weights, in vectors of the processor's own width: AVX-512, or AVX2 with FMA, NEON,
-//! else single numbers.
+//! else single numbers; in a page WebAssembly's four numbers, with a fused multiply-add where the
+//! browser has it. Training and threads are left out there.
 //!
 //! Results don't depend on the number of threads: each element is computed by one of them, in an
 //! order that depends on the shapes only. Where operations are recorded, those of [`training`] take
 //! their place.
 
 mod attention;
+#[cfg(not(target_family = "wasm"))]
+mod attention_gradient;
+#[cfg(not(target_family = "wasm"))]
 mod batch_norm;
+#[cfg(not(target_family = "wasm"))]
 mod convolution;
+#[cfg(not(target_family = "wasm"))]
 mod dense;
+mod masked;
 mod math;
 mod matrix;
 mod norm;
 mod product;
+#[cfg(not(target_family = "wasm"))]
 mod sums;
 #[cfg(test)]
 mod tests;
+mod threads;
+#[cfg(not(target_family = "wasm"))]
 pub(crate) mod training;
+
+pub(crate) use masked::masked_attention;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::{DType, Device, Shape, Tensor};
 use pulp::WithSimd;
-use rayon::prelude::*;
 
 use crate::Activation;
 use product::{Operands, WeightLayout, product};
@@ -114,9 +125,9 @@ impl CpuBackend for Flex {
         let [x, gain, bias] = [x, gain, bias].map(|tensor| tensor.to_contiguous());
         let mut output = zeros(x.layout().shape()[0], x.layout().shape()[1]);
         let part = NORM_ROWS * gain.layout().shape()[0].max(1);
-        let parts = numbers(&x).par_chunks(part);
-        let outputs = output.storage_mut().par_chunks_mut(part);
-        parts.zip(outputs).for_each(|(x, output)| {
+        let parts = numbers(&x).chunks(part);
+        let outputs = output.storage_mut().chunks_mut(part);
+        threads::for_each(parts.zip(outputs).collect(), |(x, output)| {
             vectorised(norm::Rows {
                 x,
                 gain: numbers(&gain),
@@ -130,6 +141,7 @@ impl CpuBackend for Flex {
 }
 
 /// Runs an operation in the widest vectors that the processor has.
+#[cfg(not(target_family = "wasm"))]
 fn vectorised<Op: WithSimd>(operation: Op) -> Op::Output {
     #[cfg(target_arch = "x86_64")]
     {
@@ -143,6 +155,23 @@ fn vectorised<Op: WithSimd>(operation: Op) -> Op::Output {
         }
     }
     pulp::Arch::new().dispatch(operation)
+}
+
+/// Runs an operation in the vectors that the module is made for. Nothing is asked at run time: the page
+/// chooses the module by what its browser knows.
+#[cfg(target_family = "wasm")]
+fn vectorised<Op: WithSimd>(operation: Op) -> Op::Output {
+    #[cfg(feature = "relaxed-simd")]
+    use pulp::wasm::RelaxedSimd as Vectors;
+    #[cfg(not(feature = "relaxed-simd"))]
+    use pulp::wasm::Simd128 as Vectors;
+    #[allow(
+        unsafe_code,
+        reason = "to ask would keep a second copy of every operation, for a case that can't be"
+    )]
+    // SAFETY: a browser that lacks an instruction compiles no module that has it anywhere.
+    let vectors = unsafe { Vectors::new_unchecked() };
+    pulp::Simd::vectorize(vectors, operation)
 }
 
 /// Whether the kernels compute on a device: burn's CPU engine, without gradients.

@@ -39,6 +39,7 @@ impl WithSimd for Rows<'_> {
     }
 }
 
+#[cfg(not(target_family = "wasm"))]
 /// The gradient of rows, and sums for those of gain and bias, which are added to.
 pub(super) struct RowsBack<'a> {
     pub x: &'a [f32],
@@ -50,6 +51,7 @@ pub(super) struct RowsBack<'a> {
     pub grad_bias: &'a mut [f32],
 }
 
+#[cfg(not(target_family = "wasm"))]
 impl WithSimd for RowsBack<'_> {
     type Output = ();
 

@@ -1,7 +1,7 @@
 //! `act(x W + b) + residual` for few rows: time goes into reading W, so it is read once.
 //!
 //! W is taken in blocks of [`DEPTH`] rows and [`STRIP`] columns. A block is copied side by side into
-//! columns of a few vectors, which the level-2 cache holds; all rows of x are multiplied with it, six
+//! columns of a few vectors, which the level-2 cache holds; all rows of x are multiplied with it, a few
 //! at a time with their sums in registers, and meanwhile the next block is fetched from memory.
 //! Strips of columns go to threads. Sums are taken up block by block, so an element is wrong by at
 //! most `DEPTH + K / DEPTH + 2` roundings of its absolute terms.
@@ -9,22 +9,28 @@
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd, bytemuck};
-use rayon::prelude::*;
 
-use super::{math, vectorised};
+use super::{math, threads, vectorised};
 use crate::Activation;
 
 /// Rows of x whose sums are in registers: with four vectors of columns 24 of AVX-512's 32 registers,
-/// with two 12 of AVX2's 16.
-const ROWS: usize = 6;
-/// Rows of W in a block.
-const DEPTH: usize = 64;
+/// with two 12 of AVX2's 16. In a page 4 with three: 12 of the 15 that V8 leaves of AVX's; 8 or 12 with
+/// one and 6 with two were no faster there.
+const ROWS: usize = if IN_PAGE { 4 } else { 6 };
+/// Rows of W in a block. In a page, whose vectors are short, sums have to stay in registers for longer
+/// to outweigh their way from and to the output.
+const DEPTH: usize = if IN_PAGE { 192 } else { 64 };
 /// Columns of W in a block, and of the output in a task.
 const STRIP: usize = 192;
 /// Rows of x in a task: with those of a strip their sums fill half of a level-2 cache.
 const TASK_ROWS: usize = 32 * ROWS;
 /// Numbers in a line of the cache.
 const LINE: usize = 16;
+/// Whether the code is for a page, where vectors have four numbers, a browser assigns the registers and
+/// nothing can be fetched ahead.
+const IN_PAGE: bool = cfg!(target_family = "wasm");
+/// Numbers that are copied at a time where a block is packed: a line, or what a page's tile is made of.
+const PIECE: usize = if IN_PAGE { 4 } else { LINE };
 
 /// How weights lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +77,10 @@ pub(super) fn product(operands: &Operands<'_>, output: &mut [f32]) {
             tasks[strip * groups + row / TASK_ROWS].output.push(part);
         }
     }
-    tasks.into_par_iter().for_each(vectorised);
+    threads::for_each(tasks, vectorised);
 }
 
-/// Blocks of rows as they are multiplied: six, and what is left in threes and ones.
+/// Blocks of rows as they are multiplied: [`ROWS`] of them, and what is left in threes and ones.
 fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
@@ -120,7 +126,9 @@ impl WithSimd for Task<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
+        if IN_PAGE {
+            self.compute::<S, 3>(simd);
+        } else if S::REGISTER_COUNT >= 32 {
             self.compute::<S, 4>(simd);
         } else {
             self.compute::<S, 2>(simd);
@@ -161,8 +169,8 @@ impl Task<'_, '_> {
                     for (tile, columns) in columns.chunks(lanes).enumerate() {
                         let place = (tile * DEPTH + at) * lanes;
                         // Line by line, because a call to copy so little costs as much again.
-                        let (lines, rest) = columns.as_chunks::<LINE>();
-                        let (to, end) = block[place..][..columns.len()].as_chunks_mut::<LINE>();
+                        let (lines, rest) = columns.as_chunks::<PIECE>();
+                        let (to, end) = block[place..][..columns.len()].as_chunks_mut::<PIECE>();
                         for (to, line) in to.iter_mut().zip(lines) {
                             *to = *line;
                         }

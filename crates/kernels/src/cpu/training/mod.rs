@@ -8,7 +8,6 @@ mod attention;
 mod layers;
 mod stem;
 
-pub(crate) use attention::masked_attention;
 pub(crate) use layers::{layer_norm, linear};
 pub(crate) use stem::{convolve, norm_relu};
 
