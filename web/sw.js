@@ -1,13 +1,13 @@
 /**
  * Keeps the page's own files, so that it opens without a network after the first visit. Models and the
- * engine's modules are kept by who loads them: of the two modules only the one that was needed.
+ * engine's modules are kept by who loads them: of the three modules only the one that was needed.
  */
 
 const CACHE = 'emotionclip-page-2';
 
 const FILES = [
   './', 'style.css', 'icon.svg', 'manifest.webmanifest', 'models/index.json', 'clips/sample.webm',
-  'engine-gpu.js', 'engine-cpu.js',
+  'engine-gpu.js', 'engine-cpu.js', 'engine-cpu-relaxed.js',
   'js/app.js', 'js/colours.js', 'js/engine.js', 'js/labels.js', 'js/messages.js', 'js/models.js', 'js/modules.js',
   'js/pixels.js', 'js/readings.js', 'js/sources.js', 'js/stage.js', 'js/teach.js', 'js/timeline.js', 'js/view.js',
   'js/worker.js',

@@ -1,8 +1,8 @@
-/** The engine's two modules: one is loaded, the other when it is needed; and both without a network. */
+/** The engine's three modules: one is loaded, another when it is needed; and both without a network. */
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { browse, env, nextReading, open, pictureFile, showPicture } from './harness.mjs';
+import { browse, env, faults, nextReading, open, pictureFile, showPicture } from './harness.mjs';
 
 const browsers = [];
 const start = async (options) => {
@@ -13,7 +13,7 @@ const start = async (options) => {
 after(() => Promise.all(browsers.map((browser) => browser.close())));
 
 /** The modules that were asked for, in that order. */
-const asked = (page) => page.log.requests.map(({ url }) => /engine-(gpu|cpu)_bg\.wasm$/.exec(url)?.[1]).filter(Boolean);
+const asked = (page) => page.log.requests.map(({ url }) => /engine-([a-z-]+)_bg\.wasm$/.exec(url)?.[1]).filter(Boolean);
 
 /** Writes down what the page says while it loads. */
 const watched = (page) => page.addInitScript(() => {
@@ -39,7 +39,7 @@ const isKept = (page) => page.evaluate(() => navigator.serviceWorker.ready.then(
 
 const offline = { context: { serviceWorkers: 'allow' } };
 
-for (const [device, wanted] of [['webgpu', 'gpu'], ['cpu', 'cpu']]) {
+for (const [device, wanted] of [['webgpu', 'gpu'], ['cpu', 'cpu-relaxed']]) {
   test(`on ${device} the module ${wanted} is loaded and no other, in bytes, and once`, async () => {
     const page = await open(await start({ webgpu: true }), { query: `?device=${device}`, prepare: watched });
     assert.deepEqual(asked(page), [wanted]);
@@ -53,9 +53,30 @@ for (const [device, wanted] of [['webgpu', 'gpu'], ['cpu', 'cpu']]) {
   });
 }
 
+test('a browser without relaxed vectors gets the module that needs none, and it reads the same', async () => {
+  const browser = await start();
+  const readings = [];
+  for (const [wanted, cannot] of [['cpu-relaxed', ''], ['cpu', 'WebAssembly.validate = () => false;']]) {
+    const page = await open(browser, {
+      prepare: (opened) => opened.context().route('**/js/modules.js', async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, body: `${cannot}\n${await response.text()}` });
+      }),
+    });
+    readings.push(await showPicture(page, pictureFile()));
+    assert.deepEqual(asked(page), [wanted]);
+    assert.deepEqual(faults(page), []);
+    await page.context().close();
+  }
+  const [relaxed, plain] = readings.map(({ probabilities }) => probabilities);
+  // Each product of a sum is rounded once or twice, so embeddings differ by some 1e-6; times the scale of
+  // logits, at most 100, that is the most that a probability can differ by.
+  for (const [index, probability] of plain.entries()) assert.ok(Math.abs(probability - relaxed[index]) < 1e-4, `${plain} ${relaxed}`);
+});
+
 test('a software graphics processor costs a visitor nothing but the CPU’s module', async () => {
   const page = await open(await start({ webgpu: true }));
-  assert.deepEqual(asked(page), ['cpu']);
+  assert.deepEqual(asked(page), ['cpu-relaxed']);
   await page.context().close();
 });
 
@@ -68,7 +89,7 @@ test('the CPU’s module comes once the graphics processor is given up', async (
     assert.equal(await page.getAttribute('html', 'data-ready'), loss < 3 ? 'webgpu' : 'cpu');
   }
   await banner(page, /again and again, so the page goes on with the CPU/);
-  assert.deepEqual(asked(page), ['gpu', 'gpu', 'gpu', 'cpu']);
+  assert.deepEqual(asked(page), ['gpu', 'gpu', 'gpu', 'cpu-relaxed']);
   await showPicture(page, pictureFile());
   await page.context().close();
 });

@@ -1,16 +1,35 @@
-/** The engine's two modules, of which a visitor's device needs one: fetched with progress, kept for the next time. */
+/** The engine's three modules, of which a visitor's device needs one: fetched with progress, kept for the next time. */
 
 import { coded } from './messages.js';
 
 const CACHE = 'emotionclip-engines-1';
 
+/**
+ * A module of one function, that multiplies and adds vectors in one instruction: `f32x4.relaxed_madd` of
+ * WebAssembly's relaxed vectors. A browser has it if it takes this for a module.
+ */
+const RELAXED = Uint8Array.of(
+  0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, // magic number, version
+  0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7b, // types: from nothing to a vector
+  0x03, 0x02, 0x01, 0x00, // functions: one, of that type
+  0x0a, 0x13, 0x01, 0x11, 0x00, // code: one body of 17 bytes, without locals
+  0x41, 0x00, 0xfd, 0x0f, 0x41, 0x00, 0xfd, 0x0f, 0x41, 0x00, 0xfd, 0x0f, // thrice: i32.const 0, i8x16.splat
+  0xfd, 0x85, 0x02, // f32x4.relaxed_madd
+  0x0b, // end
+);
+
 /** File name of each module, and how it is spoken of. */
 const MODULES = {
   webgpu: { name: 'engine-gpu', words: 'the engine for the graphics processor' },
-  cpu: { name: 'engine-cpu', words: 'the CPU engine' },
+  cpu: {
+    name: WebAssembly.validate(RELAXED) ? 'engine-cpu-relaxed' : 'engine-cpu',
+    words: 'the CPU engine',
+  },
 };
 
 export const wordsFor = (kind) => MODULES[kind].words;
+
+export const fileFor = (kind) => MODULES[kind].name;
 
 /**
  * Opens a module.

@@ -3,8 +3,9 @@
 //!
 //! [`Session`] is all of it, and knows nothing of browsers: it takes bytes and pixels, gives plain
 //! values, and is tested natively. For wasm32 the crate adds a wasm-bindgen surface that a Web Worker
-//! drives, in two modules: `engine-gpu` and `engine-cpu`. The messages between that worker and the page are described in `web/js/messages.js`; the
-//! types here that cross over have the same names and fields there.
+//! drives, in three modules of which a browser takes one: `engine-gpu`, `engine-cpu` and
+//! `engine-cpu-relaxed`. The messages between that worker and the page are described in
+//! `web/js/messages.js`; the types here that cross over have the same names and fields there.
 //!
 //! Whatever waits for a device is `async`, because a browser's thread can't wait.
 

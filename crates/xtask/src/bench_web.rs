@@ -198,7 +198,7 @@ fn copy_page(workspace: &Workspace, web: &Path, dist: &Path, site: &Path) -> Res
         copy(dist.join(format!("{name}.js")), site)?;
         copy(dist.join(format!("{name}_bg.wasm")), site)?;
     }
-    for file in ["engine.js", "messages.js"] {
+    for file in ["engine.js", "messages.js", "modules.js"] {
         copy(dist.join("js").join(file), site)?;
     }
     Ok(())

@@ -21,7 +21,11 @@ const FOLDERS: [&str; 3] = ["js", "models", "clips"];
 
 /// The page's modules: the feature that makes one, and its name, which is cargo's, trunk's and the
 /// worker's alike.
-pub const MODULES: [(&str, &str); 2] = [("gpu", "engine-gpu"), ("cpu", "engine-cpu")];
+pub const MODULES: [(&str, &str); 3] = [
+    ("gpu", "engine-gpu"),
+    ("cpu", "engine-cpu"),
+    ("cpu-relaxed", "engine-cpu-relaxed"),
+];
 
 /// Builds the page and returns its folder. Models may come from the page's own origin and from
 /// `origins`.
@@ -46,7 +50,7 @@ pub fn build(workspace: &Workspace, origins: &[String]) -> Result<PathBuf> {
     Ok(dist)
 }
 
-/// Compiles one of the modules for the browser and returns it. Both share a target folder, and what
+/// Compiles one of the modules for the browser and returns it. They share a target folder, and what
 /// doesn't depend on the engine is compiled once.
 fn compile(workspace: &Workspace, feature: &str, name: &str) -> Result<PathBuf> {
     let toolchain = wasm::find_toolchain(workspace).context("no wasm32 standard library")?;

@@ -5,6 +5,7 @@
  */
 
 import { chooseDevice } from './engine.js';
+import { fileFor } from './modules.js';
 
 const numbers = async (name, Type) => {
   const response = await fetch(`model/${name}`);
@@ -19,7 +20,7 @@ const CONTEXT = 77;
 const TASKS = { frame_1: 1, frame_8: 8, text_7: 7 };
 
 async function ours(kind, kernels) {
-  const name = kind === 'webgpu' ? 'engine-gpu' : 'engine-cpu';
+  const name = fileFor(kind);
   const { default: init, Engine } = await import(`./${name}.js`);
   await init({ module_or_path: new URL(`${name}_bg.wasm`, import.meta.url) });
   const chosen = await chooseDevice(kind, kernels);
@@ -28,7 +29,7 @@ async function ours(kind, kernels) {
   for (const [name] of files) engine.addFile(name, await numbers(`bundle/${name}`, Uint8Array));
   const encoders = engine.encoders();
   return {
-    note: kind === 'webgpu' ? `${engine.kernels()} kernels` : 'burn’s CPU engine',
+    note: kind === 'webgpu' ? `${name}, ${engine.kernels()} kernels` : name,
     run: (inputs, task, count) => task === 'text_7'
       ? encoders.texts(inputs.texts, count)
       : encoders.frames(inputs.frames.subarray(0, count * 3 * PIXELS), inputs.masks.subarray(0, count * PIXELS), count),

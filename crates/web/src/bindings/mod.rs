@@ -1,7 +1,8 @@
 //! What the Web Worker calls. `web/js/worker.js` turns messages into these calls, one at a time.
 //!
 //! The page has a module for each engine, made from the crate's features: `gpu` opens WebGPU, `cpu`
-//! burn's own on the processor. Everything in this file is in both.
+//! burn's own on the processor, `cpu-relaxed` the same with more of a processor's instructions.
+//! Everything in this file is in all of them.
 //!
 //! Errors arrive in JavaScript as `Error` objects with a `code` as in [`SessionError::code`].
 
