@@ -130,6 +130,7 @@ pub struct Kernels {
     pub split_subject: bool,
     /// Whether products of the tile set `software` keep their sums in memory. Set for SwiftShader, the
     /// software adapter of Chromium's pages; lavapipe compiles such shaders for minutes.
+    /// `EMOTIONCLIP_KERNELS_PRODUCTS=memory` or `registers` forces either.
     pub products_in_memory: bool,
     /// Fills every output with NaN before its kernel runs, so that an element left out is seen. For
     /// tests.
@@ -179,7 +180,8 @@ impl Kernels {
             native_half: adapter.has_half && !is_set("EMOTIONCLIP_KERNELS_HALF", "unpack"),
             subgroups,
             split_subject: is_set("EMOTIONCLIP_KERNELS_SUBJECT", "split"),
-            products_in_memory: adapter.is_swiftshader,
+            products_in_memory: is_set("EMOTIONCLIP_KERNELS_PRODUCTS", "memory")
+                || adapter.is_swiftshader && !is_set("EMOTIONCLIP_KERNELS_PRODUCTS", "registers"),
             poison: false,
         })
     }

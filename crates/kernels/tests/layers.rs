@@ -170,6 +170,30 @@ mod needs_wgsl {
         }
     }
 
+    fn check_half(kernels: &Kernels, layer: Layer, device: &Device) {
+        let Layer(_, depth, width) = layer;
+        let weight: Vec<f16> = numbers(depth * width, 2)
+            .into_iter()
+            .map(f16::from_f32)
+            .collect();
+        let run = |device: &Device| {
+            let half = HalfWeights::new(&weight, [depth, width], device).unwrap();
+            let operands = layer.operands(device);
+            (
+                operands.x,
+                half,
+                Some(operands.bias),
+                Some(operands.residual),
+            )
+        };
+        let (x, half, bias, residual) = run(&Device::flex());
+        let wanted = reference::linear(x, half.unpack(), bias, residual, Activation::Gelu);
+        let (x, half, bias, residual) = run(device);
+        let actual = kernels.linear_half(x, &half, bias, residual, Activation::Gelu);
+        let what = format!("{kernels:?} {layer:?} half");
+        assert_close(&what, actual, wanted, layer.tolerance());
+    }
+
     #[test]
     fn half_weights_agree_unpacked_by_hand_and_read_as_f16() {
         let device = adapter();
@@ -181,28 +205,7 @@ mod needs_wgsl {
                     ..automatic
                 };
                 for layer in LAYERS.into_iter().step_by(2) {
-                    let Layer(_, depth, width) = layer;
-                    let weight: Vec<f16> = numbers(depth * width, 2)
-                        .into_iter()
-                        .map(f16::from_f32)
-                        .collect();
-                    let run = |device: &Device| {
-                        let half = HalfWeights::new(&weight, [depth, width], device).unwrap();
-                        let operands = layer.operands(device);
-                        (
-                            operands.x,
-                            half,
-                            Some(operands.bias),
-                            Some(operands.residual),
-                        )
-                    };
-                    let (x, half, bias, residual) = run(&Device::flex());
-                    let wanted =
-                        reference::linear(x, half.unpack(), bias, residual, Activation::Gelu);
-                    let (x, half, bias, residual) = run(&device);
-                    let actual = kernels.linear_half(x, &half, bias, residual, Activation::Gelu);
-                    let what = format!("{tiles:?} {layer:?} native {native_half}");
-                    assert_close(&what, actual, wanted, layer.tolerance());
+                    check_half(&kernels, layer, &device);
                 }
             }
         }
@@ -220,26 +223,7 @@ mod needs_wgsl {
         for layer in [Layer(1, 64, 8), Layer(4, 12, 16), Layer(9, 8, 36)] {
             check(&kernels, layer, Activation::Gelu, true, &device);
             check(&kernels, layer, Activation::None, false, &device);
-
-            let Layer(_, depth, width) = layer;
-            let weight: Vec<f16> = numbers(depth * width, 2)
-                .into_iter()
-                .map(f16::from_f32)
-                .collect();
-            let run = |device: &Device| {
-                let half = HalfWeights::new(&weight, [depth, width], device).unwrap();
-                (layer.operands(device).x, half)
-            };
-            let (x, half) = run(&Device::flex());
-            let wanted = reference::linear(x, half.unpack(), None, None, Activation::None);
-            let (x, half) = run(&device);
-            let actual = kernels.linear_half(x, &half, None, None, Activation::None);
-            assert_close(
-                &format!("half {layer:?}"),
-                actual,
-                wanted,
-                layer.tolerance(),
-            );
+            check_half(&kernels, layer, &device);
         }
         // Weights as a convolution has them, by columns.
         let run = |device: &Device, by_kernel: bool| {

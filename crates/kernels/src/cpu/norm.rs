@@ -39,8 +39,8 @@ impl WithSimd for Rows<'_> {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
 /// The gradient of rows, and sums for those of gain and bias, which are added to.
+#[cfg(not(target_family = "wasm"))]
 pub(super) struct RowsBack<'a> {
     pub x: &'a [f32],
     pub gain: &'a [f32],

@@ -27,10 +27,6 @@ pub struct RunConfig {
     /// A model file to start from, instead of random parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_from: Option<PathBuf>,
-    /// Tensors that begin anew all the same: those with one of these parts in their key, such as
-    /// `".attn."`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub start_without: Vec<String>,
     /// What happens to each encoder.
     #[serde(default)]
     pub towers: Towers,
@@ -285,9 +281,9 @@ pub struct Stage {
     /// Whether the text encoder stays as it is in this stage, which saves its backward pass.
     #[serde(default)]
     pub freeze_text: bool,
-    /// Tensors that begin anew with this stage: those with one of these parts in their key, as in
-    /// `start_without`. The optimiser's moments begin anew with them, all of them. A frozen encoder
-    /// stays as it is.
+    /// Tensors that begin anew with this stage, whatever `start_from` or the stages before made of
+    /// them: those with one of these parts in their key, such as `".attn."`. The optimiser's moments
+    /// begin anew with them, all of them. A frozen encoder stays as it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub anew: Vec<String>,
     /// Strength of the sentiment guidance in this stage, where it isn't `loss.beta`.
@@ -340,7 +336,6 @@ impl RunConfig {
         Self {
             seed: 2022,
             start_from: None,
-            start_without: Vec::new(),
             towers: Towers::default(),
             text_start: TextStart::Random,
             word_dropout: 0.0,

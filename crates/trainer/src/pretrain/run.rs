@@ -142,6 +142,7 @@ impl Run {
             }
         };
         let mut pretrained = pretrained;
+        check_parts(&config.stages, &pretrained.model)?;
         pretrained.model = freeze(pretrained.model, &config);
         let mut optimizer = AdamW::new(config.optimizer, &pretrained.model);
         if let Some(moments) = moments {
@@ -263,7 +264,8 @@ impl Run {
         let first = to_state_dict(&config.model.init_seeded(config.seed, &autodiff)?)?;
         let mut tensors = to_state_dict(&self.pretrained.model)?;
         for (key, tensor) in first {
-            if has_part(&key, &stage.anew) && tower_of(&key, config.towers) != TowerMode::Frozen {
+            let is_anew = stage.anew.iter().any(|part| key.contains(part.as_str()));
+            if is_anew && tower_of(&key, config.towers) != TowerMode::Frozen {
                 tensors.insert(key, tensor);
             }
         }
@@ -411,11 +413,6 @@ fn fresh(config: &RunConfig, device: &Device) -> anyhow::Result<Pretrained> {
     })
 }
 
-/// Whether one of the parts stands in a tensor's key.
-fn has_part(key: &str, parts: &[String]) -> bool {
-    parts.iter().any(|part| key.contains(part.as_str()))
-}
-
 /// What happens to the encoder that a tensor belongs to.
 fn tower_of(key: &str, towers: Towers) -> TowerMode {
     if key.starts_with("visual_head.") {
@@ -428,17 +425,15 @@ fn tower_of(key: &str, towers: Towers) -> TowerMode {
 }
 
 /// Refuses parts of keys that no tensor of the model has, which are misspelt.
-fn check_parts(config: &RunConfig, model: &EmotionClip) -> anyhow::Result<()> {
+fn check_parts(stages: &[Stage], model: &EmotionClip) -> anyhow::Result<()> {
     let tensors = to_state_dict(model)?;
-    let stages = config.stages.iter();
-    let of_stages = stages.map(|stage| (format!("stages.{}.anew", stage.name), &stage.anew));
-    let of_start = ("start_without".to_owned(), &config.start_without);
-    for (field, parts) in of_stages.chain([of_start]) {
-        for part in parts {
+    for stage in stages {
+        for part in &stage.anew {
             if !tensors.keys().any(|key| key.contains(part.as_str())) {
                 return Err(bad_input(format!(
-                    "{field}: no tensor of this model has '{part}' in its key; `trainer inspect` lists \
-                     them"
+                    "stages.{}.anew: no tensor of this model has '{part}' in its key; `trainer inspect` \
+                     lists them",
+                    stage.name
                 )));
             }
         }
@@ -448,7 +443,6 @@ fn check_parts(config: &RunConfig, model: &EmotionClip) -> anyhow::Result<()> {
 
 fn without_card(config: &RunConfig, device: &Device) -> anyhow::Result<Pretrained> {
     let model = config.model.init_seeded(config.seed, device)?;
-    check_parts(config, &model)?;
     let preprocess = default_preprocess(&config.model);
     let Some(path) = &config.start_from else {
         if config.text_start == TextStart::Random {
@@ -464,8 +458,7 @@ fn without_card(config: &RunConfig, device: &Device) -> anyhow::Result<Pretraine
         .map_err(|error| bad_input(error.to_string()))?;
     let mut tensors = to_state_dict(&model)?;
     for (key, tensor) in to_state_dict(&start.model)? {
-        let taken = tower_of(&key, config.towers) != TowerMode::Random
-            && !has_part(&key, &config.start_without);
+        let taken = tower_of(&key, config.towers) != TowerMode::Random;
         if taken && tensors.contains_key(&key) {
             tensors.insert(key, tensor);
         }
