@@ -89,10 +89,13 @@ fn all_tables_are_trained_measured_and_reported_once() {
     let listed = sandbox.json(&words(&format!("{command} --list")));
     let variants = listed["variants"].as_array().unwrap();
     assert_eq!(variants.len(), 19);
-    // Four stages keep a step each, whatever is asked for.
+    // Three stages keep a step each, whatever is asked for; words are learned once for all.
     let steps = listed["variants"][0]["steps"].as_u64().unwrap();
     assert!((6..=8).contains(&steps), "{listed}");
     assert!(variants.iter().all(|one| one["steps"] == steps), "{listed}");
+    let shared = listed["shared"].as_object().unwrap();
+    let shared: Vec<&str> = shared.keys().map(String::as_str).collect();
+    assert_eq!(shared, ["pretrained", "shared", "shared-text-random"]);
     assert_eq!(listed["finished"], 0);
     assert!(!sandbox.path("sweep").exists(), "a list makes nothing");
 
@@ -173,6 +176,8 @@ fn all_tables_are_trained_measured_and_reported_once() {
         let found = weights(&sandbox, &format!("sweep/{run}/1"));
         ["frame", "text", "temporal"].map(|encoder| is_untouched(&found, &start, encoder))
     };
+    assert_eq!(untouched("shared"), [true, false, true]);
+    assert_eq!(untouched("shared-text-random"), [true, false, true]);
     assert_eq!(untouched("sap-snce"), [false; 3]);
     assert_eq!(untouched("frame-frozen"), [true, false, false]);
     assert_eq!(untouched("text-frozen"), [false, true, false]);
@@ -187,7 +192,7 @@ fn all_tables_are_trained_measured_and_reported_once() {
         written(&sandbox.path("sweep"), "model.safetensors"),
         written(&sandbox.path("sweep"), "result-test.json"),
     );
-    assert_eq!((before.0.len(), before.1.len()), (20, 19));
+    assert_eq!((before.0.len(), before.1.len()), (22, 19));
     let again = sandbox.json(&words(&command));
     assert_eq!(again["variants"], found["variants"]);
     let after = (

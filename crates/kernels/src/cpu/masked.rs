@@ -2,10 +2,10 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{DType, Shape, Tensor};
+use burn::tensor::Tensor;
 
 use super::attention::{Attention, Hidden};
-use super::numbers;
+use super::{numbers, zeros};
 use crate::AttentionMask;
 use crate::reference::check_attention;
 
@@ -55,10 +55,6 @@ pub(super) fn attention<'a>(
     }
 }
 
-pub(super) fn empty<const D: usize>(shape: [usize; D]) -> FloatTensor<Flex> {
-    FloatTensor::<Flex>::empty(Shape::from(shape), DType::F32)
-}
-
 impl CpuAttention for Flex {
     fn cpu_attention(
         qkv: FloatTensor<Self>,
@@ -67,7 +63,7 @@ impl CpuAttention for Flex {
     ) -> FloatTensor<Self> {
         let [qkv, bias] = [qkv, bias].map(|tensor| tensor.to_contiguous());
         let shape = qkv.layout().shape();
-        let mut output = empty([shape[0], shape[1], shape[2] / 3]);
+        let mut output = zeros([shape[0], shape[1], shape[2] / 3]);
         attention(&qkv, Some(&bias), plan).forward(None, output.storage_mut());
         output
     }

@@ -35,7 +35,7 @@ pub(crate) use masked::masked_attention;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
-use burn::tensor::{DType, Device, Shape, Tensor};
+use burn::tensor::{Device, Shape, Tensor, TensorData};
 use pulp::WithSimd;
 
 use crate::Activation;
@@ -81,9 +81,16 @@ fn numbers(tensor: &FloatTensor<Flex>) -> &[f32] {
     &tensor.storage()[start..start + count]
 }
 
-/// An output of zeros.
-fn zeros(rows: usize, width: usize) -> FloatTensor<Flex> {
-    FloatTensor::<Flex>::zeros(Shape::from([rows, width]), DType::F32)
+/// A tensor of new numbers.
+fn tensor(numbers: Vec<f32>, shape: impl Into<Shape>) -> FloatTensor<Flex> {
+    FloatTensor::<Flex>::from_data(TensorData::new(numbers, shape))
+}
+
+/// An output of zeros. burn-flex's own constructors fill a vector of bytes and then copy it for its
+/// alignment, which was a seventh of a training step.
+fn zeros(shape: impl Into<Shape>) -> FloatTensor<Flex> {
+    let shape = shape.into();
+    tensor(vec![0.0; shape.num_elements()], shape)
 }
 
 impl CpuBackend for Flex {
@@ -101,7 +108,7 @@ impl CpuBackend for Flex {
             WeightLayout::Plain => weight.layout().shape()[1],
             WeightLayout::Transposed => weight.layout().shape()[0],
         };
-        let mut output = zeros(rows, width);
+        let mut output = zeros([rows, width]);
         let operands = Operands {
             x: numbers(&x),
             depth,
@@ -123,7 +130,7 @@ impl CpuBackend for Flex {
         epsilon: f32,
     ) -> FloatTensor<Self> {
         let [x, gain, bias] = [x, gain, bias].map(|tensor| tensor.to_contiguous());
-        let mut output = zeros(x.layout().shape()[0], x.layout().shape()[1]);
+        let mut output = zeros(x.layout().shape().clone());
         let part = NORM_ROWS * gain.layout().shape()[0].max(1);
         let parts = numbers(&x).chunks(part);
         let outputs = output.storage_mut().chunks_mut(part);

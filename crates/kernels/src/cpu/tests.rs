@@ -22,10 +22,7 @@ const LAYERS: [[usize; 3]; 9] = [
 
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
     let values = crate::check::numbers(shape.iter().product(), seed);
-    Tensor::from_data(
-        burn::tensor::TensorData::new(values, shape),
-        &Device::flex(),
-    )
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
 
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -155,7 +152,7 @@ fn activations_are_exact_to_some_roundings() {
     let identity = Tensor::from_data([[1.0_f32]], &Device::flex());
     let inputs: Vec<f32> = (-60_000..60_000).map(|i| i as f32 * 2e-4).collect();
     let by = |activation| {
-        let x = burn::tensor::TensorData::new(inputs.clone(), [inputs.len(), 1]);
+        let x = TensorData::new(inputs.clone(), [inputs.len(), 1]);
         let x = Tensor::from_data(x, &Device::flex());
         host(linear(x, identity.clone(), None, None, activation))
     };

@@ -7,11 +7,10 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
-use burn::tensor::DType;
 
 use super::{inner, untracked};
-use crate::cpu::masked::{CpuAttention, CpuAttentionPlan, attention, empty};
-use crate::cpu::numbers;
+use crate::cpu::masked::{CpuAttention, CpuAttentionPlan, attention};
+use crate::cpu::{numbers, zeros};
 
 /// Operations on f32 tensors that [`CpuAttention`] with a gradient consists of.
 #[backend_extension(Autodiff, Flex)]
@@ -41,8 +40,8 @@ impl CpuAttentionGradient for Flex {
         let [qkv, bias] = [qkv, bias].map(|tensor| tensor.to_contiguous());
         let shape = qkv.layout().shape();
         let (batch, tokens) = (shape[0], shape[1]);
-        let mut output = empty([batch, tokens, shape[2] / 3]);
-        let mut weights = empty([batch, plan.heads, tokens, tokens]);
+        let mut output = zeros([batch, tokens, shape[2] / 3]);
+        let mut weights = zeros([batch, plan.heads, tokens, tokens]);
         attention(&qkv, Some(&bias), plan)
             .forward(Some(weights.storage_mut()), output.storage_mut());
         (output, weights)
@@ -55,7 +54,7 @@ impl CpuAttentionGradient for Flex {
         plan: CpuAttentionPlan,
     ) -> FloatTensor<Self> {
         let [qkv, weights, grad] = [qkv, weights, grad].map(|tensor| tensor.to_contiguous());
-        let mut grad_qkv = FloatTensor::<Flex>::empty(qkv.layout().shape().clone(), DType::F32);
+        let mut grad_qkv = zeros(qkv.layout().shape().clone());
         attention(&qkv, None, plan).backward(
             numbers(&weights),
             numbers(&grad),

@@ -7,15 +7,15 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::{inner, tensor, untracked};
+use super::{inner, untracked};
 use crate::Activation;
 use crate::cpu::dense::Dense;
 use crate::cpu::norm::RowsBack;
 use crate::cpu::sums::{PART, total};
-use crate::cpu::{CpuBackend, numbers, vectorised, zeros};
+use crate::cpu::{CpuBackend, numbers, tensor, vectorised, zeros};
 
 /// What a layer consists of. Operands that it has no use for are any tensor and are not read.
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +82,10 @@ impl CpuLayers for Flex {
             width,
             activation: plan.activation,
         };
-        let mut output = zeros(rows, width);
+        let mut output = zeros([rows, width]);
         let mut before = match plan.activation {
-            Activation::None => zeros(1, 1),
-            Activation::Gelu | Activation::QuickGelu => zeros(rows, width),
+            Activation::None => zeros([1, 1]),
+            Activation::Gelu | Activation::QuickGelu => zeros([rows, width]),
         };
         layer.forward(
             plan.bias.then(|| numbers(&bias)),
@@ -114,7 +114,7 @@ impl CpuLayers for Flex {
             width,
             activation: plan.activation,
         };
-        let mut grad_x = zeros(rows, depth);
+        let mut grad_x = zeros([rows, depth]);
         let (grad_weight, grad_bias) =
             layer.backward(numbers(&before), numbers(&grad), grad_x.storage_mut());
         (
@@ -141,7 +141,7 @@ impl CpuLayers for Flex {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let [x, gain, grad] = [x, gain, grad].map(|tensor| tensor.to_contiguous());
         let width = numbers(&gain).len();
-        let mut grad_x = FloatTensor::<Flex>::empty(x.layout().shape().clone(), DType::F32);
+        let mut grad_x = zeros(x.layout().shape().clone());
         let part = PART / 4 * width.max(1);
         let parts = numbers(&x)
             .par_chunks(part)

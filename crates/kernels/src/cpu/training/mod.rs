@@ -13,8 +13,8 @@ pub(crate) use stem::{convolve, norm_relu};
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend, Backend, DispatchDevice, Flex};
-use burn::tensor::{Device, Shape, TensorData};
+use burn::backend::{Autodiff, AutodiffBackend, Backend, DispatchDevice};
+use burn::tensor::Device;
 
 /// Whether these operations compute on a device: burn's CPU engine, with gradients or without.
 pub(crate) fn computes_on(device: &Device) -> bool {
@@ -22,11 +22,6 @@ pub(crate) fn computes_on(device: &Device) -> bool {
         DispatchDevice::Autodiff(device) => matches!(**device, DispatchDevice::Flex(_)),
         device => matches!(device, DispatchDevice::Flex(_)),
     }
-}
-
-/// A tensor of new numbers.
-fn tensor(numbers: Vec<f32>, shape: impl Into<Shape>) -> FloatTensor<Flex> {
-    FloatTensor::<Flex>::from_data(TensorData::new(numbers, shape))
 }
 
 /// A tensor of the inner back end, without its history.

@@ -7,12 +7,12 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{DType, Shape, Tensor};
+use burn::tensor::{Shape, Tensor};
 
-use super::{inner, tensor, untracked};
+use super::{inner, untracked};
 use crate::cpu::batch_norm::{Layer, Statistics};
 use crate::cpu::convolution::Convolution;
-use crate::cpu::numbers;
+use crate::cpu::{numbers, tensor, zeros};
 
 /// Operations on f32 tensors with the channels last.
 #[backend_extension(Autodiff, Flex)]
@@ -79,7 +79,7 @@ impl CpuStem for Flex {
         let (count, convolution) = convolution(&x, &weight, stride);
         let [height, width] = convolution.output_size();
         let shape = Shape::from([count, height, width, convolution.output]);
-        let mut output = FloatTensor::<Flex>::empty(shape, DType::F32);
+        let mut output = zeros(shape);
         convolution.forward(numbers(&x), numbers(&weight), output.storage_mut());
         output
     }
@@ -98,7 +98,7 @@ impl CpuStem for Flex {
         } else {
             Shape::from([1])
         };
-        let mut grad_x = FloatTensor::<Flex>::zeros(shape, DType::F32);
+        let mut grad_x = zeros(shape);
         let grad_weight = convolution.backward(
             numbers(&x),
             numbers(&weight),
@@ -122,7 +122,7 @@ impl CpuStem for Flex {
             gamma: numbers(&gamma),
             beta: numbers(&beta),
         };
-        let mut output = FloatTensor::<Flex>::empty(x.layout().shape().clone(), DType::F32);
+        let mut output = zeros(x.layout().shape().clone());
         layer.forward(numbers(&x), output.storage_mut());
         (output, tensor(statistics.into_rows(), [3, width]))
     }
@@ -142,7 +142,7 @@ impl CpuStem for Flex {
             gamma: numbers(&gamma),
             beta: numbers(&beta),
         };
-        let mut grad_x = FloatTensor::<Flex>::empty(x.layout().shape().clone(), DType::F32);
+        let mut grad_x = zeros(x.layout().shape().clone());
         let [grad_gamma, grad_beta] =
             layer.backward(numbers(&x), numbers(&grad), grad_x.storage_mut());
         (

@@ -10,7 +10,7 @@ mod sweep;
 mod texts;
 mod variants;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -44,8 +44,9 @@ first trains on neutral descriptions of other scenes (of real faces: of other pe
 and no subject, with a vanilla frame encoder: as the paper's variants start from CLIP. `frozen` encoders stay
 as they are in that model, `random` ones don't take anything from it.
 
-A variant's β holds wherever the recipe's stages don't set their own; the built-in recipe does so where the
-words learn alone, before any picture.
+A variant's β holds wherever the recipe's stages don't set their own. Leading stages that do, and show nobody
+but the subject, are the same for all variants with the same frame and text encoders: each such pair learns them
+once a seed, in OUT/shared*/<seed>/.
 
 Variants are measured on the same scenes with one to four faces (one to three drawn figures). Where a reader
 sees everybody's face but not who the subject is, one of four is all there is to guess, so vanilla can be
@@ -221,8 +222,8 @@ impl AblateArgs {
 struct Listing {
     variants: Vec<ListedVariant>,
     seeds: Vec<u64>,
-    /// Steps of learning from descriptions, once a seed.
-    pretraining_steps: usize,
+    /// Steps of what variants share, once a seed: learning from descriptions, and shared stages.
+    shared: BTreeMap<String, usize>,
     /// Steps of everything.
     total_steps: usize,
     /// Runs that are finished already.
@@ -252,28 +253,34 @@ fn list(sweep: &Sweep, context: &Context) -> anyhow::Result<()> {
             }
         })
         .collect();
-    let pretraining_steps = sweep.pretraining(seed).config.total_steps();
+    let shared: BTreeMap<String, usize> = sweep
+        .needed()
+        .into_iter()
+        .map(|work| {
+            let unit = sweep.groundwork(work, seed);
+            (work.slug(), unit.config.total_steps())
+        })
+        .collect();
     let steps: usize = variants.iter().map(|one| one.steps).sum();
+    let shared_steps: usize = shared.values().sum();
     let listing = Listing {
-        total_steps: sweep.seeds.len() * (steps + pretraining_steps),
+        total_steps: sweep.seeds.len() * (steps + shared_steps),
         seeds: sweep.seeds.clone(),
-        pretraining_steps,
+        shared,
         finished: sweep.results()?.runs.len(),
         variants,
     };
     let mut text = format!("{:<20} {:>6}  tables\n", "variant", "steps");
-    let _ = writeln!(
-        text,
-        "{:<20} {:>6}  once a seed",
-        "pretrained", pretraining_steps
-    );
+    for (name, steps) in &listing.shared {
+        let _ = writeln!(text, "{name:<20} {steps:>6}  once a seed");
+    }
     for one in &listing.variants {
         let tables = one.tables.join(", ");
         let _ = writeln!(text, "{:<20} {:>6}  {tables}", one.variant, one.steps);
     }
     let _ = write!(
         text,
-        "\n{} variants × {} seeds = {} runs, {} finished; {} steps with the pretraining",
+        "\n{} variants × {} seeds = {} runs, {} finished; {} steps with what they share",
         listing.variants.len(),
         listing.seeds.len(),
         listing.variants.len() * listing.seeds.len(),

@@ -11,7 +11,7 @@ use emotionclip_data::synthetic::FigureCount;
 use super::options::CorpusKind;
 use super::variants::Variant;
 use crate::pretrain::{
-    CorpusConfig, RunConfig, Stage, StageInput, StageSubjects, StageTexts, Towers,
+    CorpusConfig, RunConfig, Stage, StageInput, StageSubjects, StageTexts, TowerMode, Towers,
 };
 
 /// Scenes for learning from descriptions come from the seed of the variants' scenes plus this.
@@ -174,10 +174,81 @@ pub fn pretraining(recipe: &RunConfig, seed: u64, factor: f64) -> RunConfig {
     scaled(config, factor)
 }
 
-/// One variant on one seed; `start` is the pretrained model.
-pub fn variant(
+/// What variants of a seed share, trained once: it is the same for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Groundwork {
+    /// Learning from descriptions.
+    Descriptions,
+    /// Then the recipe's shared stages, with what happens to these encoders in them.
+    Shared {
+        /// The frame encoder; `Trained` where no shared stage shows pictures.
+        frame: TowerMode,
+        /// The text encoder.
+        text: TowerMode,
+    },
+}
+
+impl Groundwork {
+    /// What a variant starts from.
+    pub fn of(recipe: &RunConfig, variant: &Variant) -> Option<Self> {
+        let shared = &recipe.stages[..shared_stages(recipe)];
+        let has_pictures = shared
+            .iter()
+            .any(|stage| stage.input != StageInput::Utterances);
+        let Towers { frame, text, .. } = variant.towers;
+        let frame = if has_pictures {
+            frame
+        } else {
+            TowerMode::Trained
+        };
+        let learns = text != TowerMode::Frozen || (has_pictures && frame != TowerMode::Frozen);
+        if !shared.is_empty() && learns {
+            return Some(Self::Shared { frame, text });
+        }
+        variant.needs_pretraining().then_some(Self::Descriptions)
+    }
+
+    /// What it starts from itself.
+    pub const fn start(self) -> Option<Self> {
+        match self {
+            Self::Descriptions => None,
+            Self::Shared { .. } => Some(Self::Descriptions),
+        }
+    }
+
+    /// Name of its folder.
+    pub fn slug(self) -> String {
+        let Self::Shared { frame, text } = self else {
+            return "pretrained".to_owned();
+        };
+        let mut slug = "shared".to_owned();
+        for (encoder, mode) in [("frame", frame), ("text", text)] {
+            match mode {
+                TowerMode::Trained => {}
+                TowerMode::Frozen => slug += &format!("-{encoder}-frozen"),
+                TowerMode::Random => slug += &format!("-{encoder}-random"),
+            }
+        }
+        slug
+    }
+}
+
+/// How many stages at the recipe's beginning are the same for every variant, for they have a β of
+/// their own and show nobody but the subject. A variant keeps a stage at least.
+fn shared_stages(recipe: &RunConfig) -> usize {
+    let is_alone = |stage: &&Stage| {
+        let shows_one = stage.input == StageInput::Utterances
+            || matches!(stage.figures, FigureCount::Single | FigureCount::Placed);
+        stage.beta.is_some() && shows_one
+    };
+    let count = recipe.stages.iter().take_while(is_alone).count();
+    count.min(recipe.stages.len().saturating_sub(1))
+}
+
+/// The shared stages of a seed; `start` is the pretrained model.
+pub fn shared(
     recipe: &RunConfig,
-    variant: &Variant,
+    [frame, text]: [TowerMode; 2],
     seed: u64,
     factor: f64,
     start: PathBuf,
@@ -185,8 +256,43 @@ pub fn variant(
     let mut config = scaled(recipe.clone(), factor);
     config.seed = seed;
     *config.corpus.seed_mut() = seed;
-    config.start_from = variant.needs_pretraining().then_some(start);
+    config.stages.truncate(shared_stages(recipe));
+    config.start_from = Some(start);
+    config.towers = Towers {
+        frame,
+        text,
+        ..Towers::default()
+    };
+    // How a subject enters is the variants'.
+    config.model.vision.subject = SubjectEncoding::Vanilla;
+    config
+}
+
+/// One variant on one seed; `start` is the model of what it shares with others.
+pub fn variant(
+    recipe: &RunConfig,
+    variant: &Variant,
+    seed: u64,
+    factor: f64,
+    start: Option<PathBuf>,
+) -> RunConfig {
+    let mut config = scaled(recipe.clone(), factor);
+    config.seed = seed;
+    *config.corpus.seed_mut() = seed;
+    config.stages.drain(..shared_stages(recipe));
     variant.apply(&mut config);
+    if let Some(Groundwork::Shared { frame, text }) = Groundwork::of(recipe, variant) {
+        // These were random before they learned what is shared.
+        for (mode, before) in [
+            (&mut config.towers.frame, frame),
+            (&mut config.towers.text, text),
+        ] {
+            if before == TowerMode::Random {
+                *mode = TowerMode::Trained;
+            }
+        }
+    }
+    config.start_from = start;
     config
 }
 
@@ -220,6 +326,8 @@ mod tests {
     use std::path::Path;
 
     use super::super::options::Budget;
+    use super::super::plan::{Plan, PlanOptions};
+    use super::super::variants::Table;
     use super::*;
 
     fn recipe() -> RunConfig {
@@ -235,6 +343,9 @@ mod tests {
             for factor in [0.001, 1.0, 3.0] {
                 scaled(recipe.clone(), factor).validate().unwrap();
                 pretraining(&recipe, 3, factor).validate().unwrap();
+                let modes = [TowerMode::Trained; 2];
+                let shared = shared(&recipe, modes, 3, factor, PathBuf::new());
+                shared.validate().unwrap();
             }
             // It must come back from its file as it was.
             let text = recipe.to_toml().unwrap();
@@ -254,6 +365,77 @@ mod tests {
         };
         assert_eq!(part(&first), FacePart::SetAside);
         assert_eq!(part(&recipe.corpus), FacePart::Rest);
+    }
+
+    #[test]
+    fn variants_share_what_nothing_of_theirs_decides() {
+        use TowerMode::{Frozen, Random, Trained};
+        let options = PlanOptions {
+            tables: Table::ALL.to_vec(),
+            saam_layers: vec![1],
+            betas: vec![3.0],
+            beta: 1.0,
+        };
+        let plan = Plan::new(&options);
+        let starts = |recipe: &RunConfig, text: TowerMode| -> Vec<String> {
+            let variants = plan.variants.iter().filter(|one| one.towers.text == text);
+            let mut starts: Vec<String> = variants
+                .map(|one| Groundwork::of(recipe, one).map_or("none".to_owned(), Groundwork::slug))
+                .collect();
+            starts.sort();
+            starts.dedup();
+            starts
+        };
+        let mut recipe = recipe();
+        recipe.stages = vec![
+            recipe.stages[0].clone(),
+            recipe.stages[1].clone(),
+            recipe.stages[3].clone(),
+        ];
+        // Words alone: the frame encoder has learned nothing yet.
+        recipe.stages[1].beta = None;
+        assert_eq!(shared_stages(&recipe), 1);
+        assert_eq!(starts(&recipe, Trained), ["shared"]);
+        assert_eq!(starts(&recipe, Random), ["shared-text-random"]);
+        assert_eq!(starts(&recipe, Frozen), ["pretrained"]);
+        // Words, and single faces.
+        recipe.stages[1].beta = Some(1.0);
+        assert_eq!(shared_stages(&recipe), 2);
+        let found = starts(&recipe, Trained);
+        assert_eq!(
+            found,
+            ["shared", "shared-frame-frozen", "shared-frame-random"]
+        );
+        let found = starts(&recipe, Random);
+        assert_eq!(
+            found,
+            ["shared-frame-random-text-random", "shared-text-random"]
+        );
+        assert_eq!(
+            starts(&recipe, Frozen),
+            ["pretrained", "shared-text-frozen"]
+        );
+        // A variant keeps a stage at least, whatever the stages say.
+        recipe.stages.truncate(2);
+        assert_eq!(shared_stages(&recipe), 1);
+        // Nothing shared: what takes nothing from the descriptions starts from nothing.
+        recipe.stages.remove(0);
+        let found = starts(&recipe, Random);
+        assert_eq!(found, ["none", "pretrained"]);
+
+        // What was random and has learned is not made random again.
+        let mut recipe = self::recipe();
+        recipe.stages[1].beta = Some(1.0);
+        let all_random = plan
+            .variants
+            .iter()
+            .find(|one| one.slug == "all-random")
+            .unwrap();
+        let config = variant(&recipe, all_random, 1, 1.0, None);
+        assert_eq!(config.towers.frame, Trained);
+        assert_eq!(config.towers.text, Trained);
+        assert_eq!(config.towers.temporal, Random);
+        assert_eq!(config.stages, recipe.stages[2..]);
     }
 
     #[test]

@@ -189,11 +189,8 @@ fn row(place: usize, variant: &Variant, results: &Results) -> AblationRow {
 
 fn seconds(results: &Results) -> f64 {
     let runs = results.runs.iter();
-    let pretrained = results
-        .pretrained
-        .iter()
-        .map(|(_, trained)| trained.seconds);
+    let groundwork = results.groundwork.iter();
     runs.map(|run| run.trained.seconds + run.measured.seconds)
-        .chain(pretrained)
+        .chain(groundwork.map(|(_, _, trained)| trained.seconds))
         .sum()
 }

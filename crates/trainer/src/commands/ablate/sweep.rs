@@ -8,9 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::measure::{Bench, Interrupted};
 use super::plan::Plan;
-use super::recipe::{self, cost};
+use super::recipe::{self, Groundwork, cost};
 use super::run::{Measured, Trained, Unit};
-use super::variants::Variant;
 use crate::context::Context;
 use crate::failure::{BadInput, bad_input};
 use crate::pretrain::{RunConfig, interrupt_flag};
@@ -55,24 +54,46 @@ pub struct Finished {
 pub struct Results {
     /// Finished runs, by seed and variant.
     pub runs: Vec<Finished>,
-    /// Learning from descriptions: seed and what it gave.
-    pub pretrained: Vec<(u64, Trained)>,
+    /// What variants share: seed, which, and what it gave.
+    pub groundwork: Vec<(u64, Groundwork, Trained)>,
 }
 
 impl Sweep {
-    /// Learning from descriptions on a seed.
-    pub fn pretraining(&self, seed: u64) -> Unit {
+    /// What variants of a seed share.
+    pub fn groundwork(&self, work: Groundwork, seed: u64) -> Unit {
+        let slug = work.slug();
         Unit {
-            name: format!("pretraining, seed {seed}"),
-            folder: self.out.join("pretrained").join(seed.to_string()),
-            config: recipe::pretraining(&self.recipe, seed, self.factor),
+            name: format!("{slug}, seed {seed}"),
+            folder: self.out.join(slug).join(seed.to_string()),
+            config: match work {
+                Groundwork::Descriptions => recipe::pretraining(&self.recipe, seed, self.factor),
+                Groundwork::Shared { frame, text } => {
+                    let start = self.groundwork(Groundwork::Descriptions, seed).model_path();
+                    recipe::shared(&self.recipe, [frame, text], seed, self.factor, start)
+                }
+            },
         }
+    }
+
+    /// What this sweep's variants share, each after what it starts from.
+    pub fn needed(&self) -> Vec<Groundwork> {
+        let mut needed = Vec::new();
+        for variant in &self.plan.variants {
+            let work = Groundwork::of(&self.recipe, variant);
+            for one in work.and_then(Groundwork::start).into_iter().chain(work) {
+                if !needed.contains(&one) {
+                    needed.push(one);
+                }
+            }
+        }
+        needed
     }
 
     /// A variant on a seed.
     pub fn unit(&self, variant: usize, seed: u64) -> Unit {
         let variant = &self.plan.variants[variant];
-        let start = self.pretraining(seed).model_path();
+        let start = Groundwork::of(&self.recipe, variant)
+            .map(|work| self.groundwork(work, seed).model_path());
         Unit {
             name: format!("{}, seed {seed}", variant.slug),
             folder: self.out.join(&variant.slug).join(seed.to_string()),
@@ -101,11 +122,13 @@ impl Sweep {
     pub fn results(&self) -> anyhow::Result<Results> {
         let mut results = Results::default();
         for seed in &self.seeds {
-            let unit = self.pretraining(*seed);
-            unit.check()?;
-            results
-                .pretrained
-                .extend(unit.trained()?.map(|trained| (*seed, trained)));
+            for work in self.needed() {
+                let unit = self.groundwork(work, *seed);
+                unit.check()?;
+                let trained = unit.trained()?;
+                let found = trained.map(|trained| (*seed, work, trained));
+                results.groundwork.extend(found);
+            }
         }
         for (seed, variant) in self.order() {
             let unit = self.unit(variant, seed);
@@ -155,11 +178,12 @@ impl Sweep {
             bar.set_message(message.clone());
             context.say(|| tracing::info!("{message}; now {}", unit.name));
             let run = self.one(&unit, (seed, variant), &bench, (context, &interrupted));
-            let (pretrained, run) = run.map_err(|error| explain(error, &unit.name))?;
-            if let Some(pretrained) = pretrained
-                && !results.pretrained.iter().any(|(known, _)| *known == seed)
-            {
-                results.pretrained.push((seed, pretrained));
+            let (groundwork, run) = run.map_err(|error| explain(error, &unit.name))?;
+            for (work, trained) in groundwork {
+                let mut known = results.groundwork.iter();
+                if !known.any(|known| (known.0, known.1) == (seed, work)) {
+                    results.groundwork.push((seed, work, trained));
+                }
             }
             results.runs.push(run);
             after(&results, &bench)?;
@@ -169,19 +193,23 @@ impl Sweep {
         Ok(results)
     }
 
-    /// One variant on one seed, after the seed's pretraining if it needs it.
+    /// One variant on one seed, after what it starts from.
     fn one(
         &self,
         unit: &Unit,
         (seed, variant): (u64, usize),
         bench: &Bench,
         (context, interrupted): (&Context, &AtomicBool),
-    ) -> anyhow::Result<(Option<Trained>, Finished)> {
-        let is_trained = unit.trained()?.is_some();
-        let needs_start = self.plan.variants[variant].needs_pretraining() && !is_trained;
-        let pretrained = needs_start
-            .then(|| self.pretraining(seed).train(context, interrupted))
-            .transpose()?;
+    ) -> anyhow::Result<(Vec<(Groundwork, Trained)>, Finished)> {
+        let start = match unit.trained()? {
+            Some(_) => None,
+            None => Groundwork::of(&self.recipe, &self.plan.variants[variant]),
+        };
+        let mut groundwork = Vec::new();
+        for work in start.and_then(Groundwork::start).into_iter().chain(start) {
+            let trained = self.groundwork(work, seed).train(context, interrupted)?;
+            groundwork.push((work, trained));
+        }
         let trained = unit.train(context, interrupted)?;
         let what = (self.split, self.counts);
         let measured = unit.measure(&trained, bench, what, context, interrupted)?;
@@ -191,7 +219,7 @@ impl Sweep {
             trained,
             measured,
         };
-        Ok((pretrained, run))
+        Ok((groundwork, run))
     }
 
     /// Seconds that the rest will take at the speed of what is finished; nothing before that.
@@ -201,8 +229,8 @@ impl Sweep {
             done.0 += self.cost(run.variant, run.seed);
             done.1 += run.trained.seconds + run.measured.seconds;
         }
-        for (seed, trained) in &results.pretrained {
-            done.0 += cost(&self.pretraining(*seed).config);
+        for (seed, work, trained) in &results.groundwork {
+            done.0 += cost(&self.groundwork(*work, *seed).config);
             done.1 += trained.seconds;
         }
         let speed = (done.0 > 0.0).then(|| done.1 / done.0)?;
@@ -221,14 +249,12 @@ impl Sweep {
             .order()
             .map(|(seed, variant)| self.cost(variant, seed))
             .sum();
-        let needs = |variant: &Variant| variant.needs_pretraining();
-        if !self.plan.variants.iter().any(needs) {
-            return runs;
-        }
-        let seeds = self.seeds.iter();
-        runs + seeds
-            .map(|seed| cost(&self.pretraining(*seed).config))
-            .sum::<f64>()
+        let needed = self.needed();
+        let works = self
+            .seeds
+            .iter()
+            .flat_map(|seed| needed.iter().map(|work| self.groundwork(*work, *seed)));
+        runs + works.map(|unit| cost(&unit.config)).sum::<f64>()
     }
 
     fn bar(&self, context: &Context) -> ProgressBar {

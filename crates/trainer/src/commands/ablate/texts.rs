@@ -1,6 +1,7 @@
 //! The report's words: what was done, what must not be overlooked, and what the tables ask.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use emotionclip::EmotionClipConfig;
 use emotionclip::config::Preset;
@@ -11,7 +12,7 @@ use emotionclip_eval::report::{AblationRow, AblationTable, PretrainingNote};
 use super::measure::Bench;
 use super::options::CorpusKind;
 use super::plan::TablePlan;
-use super::recipe;
+use super::recipe::Groundwork;
 use super::report::mean;
 use super::sweep::{Results, Sweep, rough_duration};
 use super::variants::Table;
@@ -71,6 +72,26 @@ pub fn warnings(
     warnings
 }
 
+/// Steps of a variant and of what variants share.
+fn budget(sweep: &Sweep, seed: u64) -> String {
+    let steps = sweep.unit(0, seed).config.total_steps();
+    let steps_of = |work| {
+        let unit = sweep.groundwork(work, seed);
+        unit.config.total_steps()
+    };
+    let mut budget = format!("{steps} steps a variant");
+    for work in sweep.needed() {
+        let what = match work {
+            Groundwork::Descriptions => "pretraining a seed",
+            Groundwork::Shared { .. } => "shared stages a seed and start",
+        };
+        if !budget.ends_with(what) {
+            let _ = write!(budget, ", {} of {what}", steps_of(work));
+        }
+    }
+    budget
+}
+
 pub fn facts(
     sweep: &Sweep,
     results: &Results,
@@ -80,8 +101,7 @@ pub fn facts(
 ) -> Vec<(String, String)> {
     let seed = sweep.seeds.first().copied().unwrap_or_default();
     let seeds: Vec<String> = sweep.seeds.iter().map(u64::to_string).collect();
-    let steps = recipe::scaled(sweep.recipe.clone(), sweep.factor).total_steps();
-    let described = sweep.pretraining(seed).config.total_steps();
+    let budget = budget(sweep, seed);
     let devices: BTreeSet<&str> = results
         .runs
         .iter()
@@ -96,10 +116,7 @@ pub fn facts(
     let fact = |name: &str, value: String| (name.to_owned(), value);
     vec![
         fact("Model", model_name(sweep).to_owned()),
-        fact(
-            "Budget",
-            format!("{steps} steps a variant, {described} of pretraining a seed"),
-        ),
+        fact("Budget", budget),
         fact("Seeds", seeds.join(", ")),
         fact(
             "Measured on",
@@ -160,7 +177,7 @@ pub fn pretraining(
     examples: &[String],
 ) -> PretrainingNote {
     let seed = sweep.seeds.first().copied().unwrap_or_default();
-    let config = sweep.pretraining(seed).config;
+    let config = sweep.groundwork(Groundwork::Descriptions, seed).config;
     let apart = match kind {
         CorpusKind::Synthetic => "The scenes are of another seed than the variants’.",
         CorpusKind::Faces => {
@@ -182,14 +199,33 @@ pub fn pretraining(
             .to_owned(),
     ];
     let found: Vec<f64> = results
-        .pretrained
+        .groundwork
         .iter()
-        .map(|(_, trained)| trained.validation_accuracy)
+        .filter(|(_, work, _)| *work == Groundwork::Descriptions)
+        .map(|(_, _, trained)| trained.validation_accuracy)
         .collect();
     if let Some(found) = MeanDeviation::of(&found) {
         text.push(format!(
             "Of validation scenes {:.0}% find their own description among fifty (guessing: 2%).",
             100.0 * found.mean
+        ));
+    }
+    let needed = sweep.needed();
+    let shared = needed
+        .iter()
+        .find(|work| matches!(work, Groundwork::Shared { .. }));
+    if let Some(work) = shared {
+        let config = sweep.groundwork(*work, seed).config;
+        let stages = config.stages.iter();
+        let stages: Vec<String> = stages
+            .map(|stage| format!("“{}” ({} steps)", stage.name, stage.steps))
+            .collect();
+        text.push(format!(
+            "Then come the recipe’s stages in which nobody but the subject is shown: {}. They have a β of their \
+             own and no way to be told a subject, so they are the same for all variants of a seed with the same \
+             frame and text encoders (pretrained, frozen or random), and each of these pairs learns them once. \
+             What a variant’s way to tell the subject and its β decide is what is learned from there on.",
+            stages.join(", ")
         ));
     }
     PretrainingNote {
@@ -205,7 +241,7 @@ pub fn pretraining(
 /// Bad input if the corpus can't be used.
 pub fn examples(sweep: &Sweep) -> anyhow::Result<Vec<String>> {
     let seed = sweep.seeds.first().copied().unwrap_or_default();
-    let config = sweep.pretraining(seed).config;
+    let config = sweep.groundwork(Groundwork::Descriptions, seed).config;
     let corpus = Source::open(&config, Split::Train)?.stream(FigureCount::Mixed)?;
     Ok((0..EXAMPLES)
         .map(|index| corpus.description(index, true))
