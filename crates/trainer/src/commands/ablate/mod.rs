@@ -270,13 +270,16 @@ fn list(sweep: &Sweep, context: &Context) -> anyhow::Result<()> {
         finished: sweep.results()?.runs.len(),
         variants,
     };
-    let mut text = format!("{:<20} {:>6}  tables\n", "variant", "steps");
+    let names = listing.variants.iter().map(|one| one.variant.as_str());
+    let lengths = names.chain(listing.shared.keys().map(String::as_str));
+    let width = lengths.map(str::len).max().unwrap_or_default();
+    let mut text = format!("{:<width$} {:>6}  tables\n", "variant", "steps");
     for (name, steps) in &listing.shared {
-        let _ = writeln!(text, "{name:<20} {steps:>6}  once a seed");
+        let _ = writeln!(text, "{name:<width$} {steps:>6}  once a seed");
     }
     for one in &listing.variants {
         let tables = one.tables.join(", ");
-        let _ = writeln!(text, "{:<20} {:>6}  {tables}", one.variant, one.steps);
+        let _ = writeln!(text, "{:<width$} {:>6}  {tables}", one.variant, one.steps);
     }
     let _ = write!(
         text,
