@@ -191,29 +191,27 @@ pub enum Groundwork {
 impl Groundwork {
     /// What a variant starts from.
     pub fn of(recipe: &RunConfig, variant: &Variant) -> Option<Self> {
-        let shared = &recipe.stages[..shared_stages(recipe)];
-        let has_pictures = shared
-            .iter()
-            .any(|stage| stage.input != StageInput::Utterances);
+        let shared = shared_stages(recipe);
+        let shows_pictures = |stage: &Stage| stage.input != StageInput::Utterances;
         let Towers { frame, text, .. } = variant.towers;
-        let frame = if has_pictures {
+        let frame = if shared.iter().any(shows_pictures) {
             frame
         } else {
             TowerMode::Trained
         };
-        let learns = text != TowerMode::Frozen || (has_pictures && frame != TowerMode::Frozen);
-        if !shared.is_empty() && learns {
+        if shared.iter().any(|stage| teaches(stage, [frame, text])) {
             return Some(Self::Shared { frame, text });
         }
         variant.needs_pretraining().then_some(Self::Descriptions)
     }
 
-    /// What it starts from itself.
-    pub const fn start(self) -> Option<Self> {
-        match self {
+    /// It, after what it starts from itself.
+    pub fn with_start(self) -> impl Iterator<Item = Self> {
+        let start = match self {
             Self::Descriptions => None,
             Self::Shared { .. } => Some(Self::Descriptions),
-        }
+        };
+        start.into_iter().chain([self])
     }
 
     /// Name of its folder.
@@ -233,22 +231,30 @@ impl Groundwork {
     }
 }
 
-/// How many stages at the recipe's beginning are the same for every variant, for they have a β of
+/// The stages at the recipe's beginning that are the same for every variant, for they have a β of
 /// their own and show nobody but the subject. A variant keeps a stage at least.
-fn shared_stages(recipe: &RunConfig) -> usize {
+pub fn shared_stages(recipe: &RunConfig) -> &[Stage] {
     let is_alone = |stage: &&Stage| {
         let shows_one = stage.input == StageInput::Utterances
             || matches!(stage.figures, FigureCount::Single | FigureCount::Placed);
         stage.beta.is_some() && shows_one
     };
     let count = recipe.stages.iter().take_while(is_alone).count();
-    count.min(recipe.stages.len().saturating_sub(1))
+    &recipe.stages[..count.min(recipe.stages.len().saturating_sub(1))]
 }
 
-/// The shared stages of a seed; `start` is the pretrained model.
+/// Whether an encoder learns anything in a shared stage.
+fn teaches(stage: &Stage, [frame, text]: [TowerMode; 2]) -> bool {
+    let frame_learns = frame != TowerMode::Frozen && stage.input != StageInput::Utterances;
+    let text_learns = text != TowerMode::Frozen && !stage.freeze_text;
+    frame_learns || text_learns
+}
+
+/// The shared stages of a seed that teach these frame and text encoders anything; `start` is the
+/// pretrained model.
 pub fn shared(
     recipe: &RunConfig,
-    [frame, text]: [TowerMode; 2],
+    encoders: [TowerMode; 2],
     seed: u64,
     factor: f64,
     start: PathBuf,
@@ -256,8 +262,10 @@ pub fn shared(
     let mut config = scaled(recipe.clone(), factor);
     config.seed = seed;
     *config.corpus.seed_mut() = seed;
-    config.stages.truncate(shared_stages(recipe));
+    config.stages.truncate(shared_stages(recipe).len());
+    config.stages.retain(|stage| teaches(stage, encoders));
     config.start_from = Some(start);
+    let [frame, text] = encoders;
     config.towers = Towers {
         frame,
         text,
@@ -279,7 +287,7 @@ pub fn variant(
     let mut config = scaled(recipe.clone(), factor);
     config.seed = seed;
     *config.corpus.seed_mut() = seed;
-    config.stages.drain(..shared_stages(recipe));
+    config.stages.drain(..shared_stages(recipe).len());
     variant.apply(&mut config);
     if let Some(Groundwork::Shared { frame, text }) = Groundwork::of(recipe, variant) {
         // These were random before they learned what is shared.
@@ -394,13 +402,13 @@ mod tests {
         ];
         // Words alone: the frame encoder has learned nothing yet.
         recipe.stages[1].beta = None;
-        assert_eq!(shared_stages(&recipe), 1);
+        assert_eq!(shared_stages(&recipe).len(), 1);
         assert_eq!(starts(&recipe, Trained), ["shared"]);
         assert_eq!(starts(&recipe, Random), ["shared-text-random"]);
         assert_eq!(starts(&recipe, Frozen), ["pretrained"]);
         // Words, and single faces.
         recipe.stages[1].beta = Some(1.0);
-        assert_eq!(shared_stages(&recipe), 2);
+        assert_eq!(shared_stages(&recipe).len(), 2);
         let found = starts(&recipe, Trained);
         assert_eq!(
             found,
@@ -415,9 +423,14 @@ mod tests {
             starts(&recipe, Frozen),
             ["pretrained", "shared-text-frozen"]
         );
+        // A stage that teaches an encoder nothing is left out of what it learns.
+        let stages = |encoders| shared(&recipe, encoders, 1, 1.0, PathBuf::new()).stages;
+        assert_eq!(stages([Trained, Trained]), recipe.stages[..2]);
+        assert_eq!(stages([Frozen, Random]), recipe.stages[..1]);
+        assert_eq!(stages([Random, Frozen]), recipe.stages[1..2]);
         // A variant keeps a stage at least, whatever the stages say.
         recipe.stages.truncate(2);
-        assert_eq!(shared_stages(&recipe), 1);
+        assert_eq!(shared_stages(&recipe).len(), 1);
         // Nothing shared: what takes nothing from the descriptions starts from nothing.
         recipe.stages.remove(0);
         let found = starts(&recipe, Random);

@@ -79,10 +79,10 @@ impl Sweep {
     pub fn needed(&self) -> Vec<Groundwork> {
         let mut needed = Vec::new();
         for variant in &self.plan.variants {
-            let work = Groundwork::of(&self.recipe, variant);
-            for one in work.and_then(Groundwork::start).into_iter().chain(work) {
-                if !needed.contains(&one) {
-                    needed.push(one);
+            let start = Groundwork::of(&self.recipe, variant);
+            for work in start.into_iter().flat_map(Groundwork::with_start) {
+                if !needed.contains(&work) {
+                    needed.push(work);
                 }
             }
         }
@@ -206,7 +206,7 @@ impl Sweep {
             None => Groundwork::of(&self.recipe, &self.plan.variants[variant]),
         };
         let mut groundwork = Vec::new();
-        for work in start.and_then(Groundwork::start).into_iter().chain(start) {
+        for work in start.into_iter().flat_map(Groundwork::with_start) {
             let trained = self.groundwork(work, seed).train(context, interrupted)?;
             groundwork.push((work, trained));
         }

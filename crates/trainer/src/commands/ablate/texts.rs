@@ -12,7 +12,7 @@ use emotionclip_eval::report::{AblationRow, AblationTable, PretrainingNote};
 use super::measure::Bench;
 use super::options::CorpusKind;
 use super::plan::TablePlan;
-use super::recipe::Groundwork;
+use super::recipe::{self, Groundwork};
 use super::report::mean;
 use super::sweep::{Results, Sweep, rough_duration};
 use super::variants::Table;
@@ -75,19 +75,16 @@ pub fn warnings(
 /// Steps of a variant and of what variants share.
 fn budget(sweep: &Sweep, seed: u64) -> String {
     let steps = sweep.unit(0, seed).config.total_steps();
-    let steps_of = |work| {
-        let unit = sweep.groundwork(work, seed);
-        unit.config.total_steps()
-    };
-    let mut budget = format!("{steps} steps a variant");
-    for work in sweep.needed() {
-        let what = match work {
-            Groundwork::Descriptions => "pretraining a seed",
-            Groundwork::Shared { .. } => "shared stages a seed and start",
-        };
-        if !budget.ends_with(what) {
-            let _ = write!(budget, ", {} of {what}", steps_of(work));
-        }
+    let described = sweep.groundwork(Groundwork::Descriptions, seed).config;
+    let mut budget = format!(
+        "{steps} steps a variant, {} of pretraining a seed",
+        described.total_steps()
+    );
+    let recipe = recipe::scaled(sweep.recipe.clone(), sweep.factor);
+    let shared = recipe::shared_stages(&recipe).iter();
+    let shared: usize = shared.map(|stage| stage.steps).sum();
+    if shared > 0 {
+        let _ = write!(budget, ", {shared} of shared stages a seed and start");
     }
     budget
 }
@@ -210,21 +207,17 @@ pub fn pretraining(
             100.0 * found.mean
         ));
     }
-    let needed = sweep.needed();
-    let shared = needed
+    let recipe = recipe::scaled(sweep.recipe.clone(), sweep.factor);
+    let stages: Vec<String> = recipe::shared_stages(&recipe)
         .iter()
-        .find(|work| matches!(work, Groundwork::Shared { .. }));
-    if let Some(work) = shared {
-        let config = sweep.groundwork(*work, seed).config;
-        let stages = config.stages.iter();
-        let stages: Vec<String> = stages
-            .map(|stage| format!("“{}” ({} steps)", stage.name, stage.steps))
-            .collect();
+        .map(|stage| format!("“{}” ({} steps)", stage.name, stage.steps))
+        .collect();
+    if !stages.is_empty() {
         text.push(format!(
             "Then come the recipe’s stages in which nobody but the subject is shown: {}. They have a β of their \
              own and no way to be told a subject, so they are the same for all variants of a seed with the same \
-             frame and text encoders (pretrained, frozen or random), and each of these pairs learns them once. \
-             What a variant’s way to tell the subject and its β decide is what is learned from there on.",
+             frame and text encoders (pretrained, frozen or random), and each of these pairs learns them once, \
+             but for stages that teach it nothing. What a variant’s way to tell the subject and its β decide is what is learned from there on.",
             stages.join(", ")
         ));
     }
