@@ -62,7 +62,7 @@ impl BatchMaker {
         let corpora = config
             .stages
             .iter()
-            .map(|stage| source.stream(stage.figures))
+            .map(|stage| source.of_stage(stage))
             .collect::<anyhow::Result<_>>()?;
         Ok(Self {
             config: config.clone(),
@@ -298,6 +298,12 @@ pub fn loader_workers() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use emotionclip_data::faces::{
+        Augmentation, BuildOptions, FacePart, FaceSampling, build, miniature,
+    };
+    use emotionclip_data::synthetic::FigureCount;
+
+    use super::super::config::{CorpusConfig, Stage};
     use super::*;
 
     #[test]
@@ -331,6 +337,62 @@ mod tests {
         assert!(!same(&alone[total - 1], &alone[total - 2]));
         // A loader that nobody empties ends all the same.
         drop(Prefetcher::new(maker.clone(), 0..total, 2).unwrap());
+    }
+
+    #[test]
+    fn a_stage_says_itself_how_often_a_face_fills_the_frame() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = BuildOptions {
+            faces: folder.path().join("fer2013"),
+            texts: folder.path().join("goemotions"),
+            sentiment: Vec::new(),
+            seed: 5,
+        };
+        miniature::write_faces(&options.faces, [4, 2, 2]).unwrap();
+        miniature::write_texts(&options.texts).unwrap();
+        for (name, bytes) in build(&options, &mut |_| ()).unwrap().files {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let mut config = RunConfig::nano();
+        config.corpus = CorpusConfig::Faces {
+            root: folder.path().to_owned(),
+            seed: 5,
+            epoch_clips: 64,
+            sampling: FaceSampling::Balanced,
+            augmentation: Augmentation::NONE,
+            clear_utterances: false,
+            alone_every: 2,
+            part: FacePart::All,
+        };
+        let scenes = Stage {
+            figures: FigureCount::Mixed,
+            input: StageInput::Peak,
+            batch_size: 8,
+            steps: 1,
+            ..config.stages[0].clone()
+        };
+        let always = Stage {
+            alone_every: Some(1),
+            ..scenes.clone()
+        };
+        config.stages = vec![scenes, always];
+        config.validate().unwrap();
+        let preprocess = emotionclip::pretrained::default_preprocess(&config.model);
+        let tokenizer =
+            ClipTokenizer::new(emotionclip::tokenizer::TokenizerConfig::default()).unwrap();
+        let maker = BatchMaker::new(&config, tokenizer, preprocess).unwrap();
+        let filled = |step: usize| {
+            let batch = maker.batch(step).unwrap();
+            let pairs = batch.masks.chunks(batch.masks.len() / 8);
+            pairs
+                .filter(|mask| mask.iter().all(|&value| value == 1.0))
+                .count()
+        };
+        assert_eq!(filled(0), 4, "every second one, as the corpus says");
+        assert_eq!(filled(1), 8);
+        config.corpus = RunConfig::nano().corpus;
+        let error = format!("{:#}", config.validate().unwrap_err());
+        assert!(error.contains("alone_every"), "{error}");
     }
 
     #[test]

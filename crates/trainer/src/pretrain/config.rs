@@ -289,12 +289,19 @@ pub struct Stage {
     /// Strength of the sentiment guidance in this stage, where it isn't `loss.beta`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta: Option<f64>,
+    /// How often one face fills the frame in this stage, where it isn't the `alone_every` of the
+    /// corpus of faces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone_every: Option<u64>,
     /// Pairs a step; where everyone is a subject, scenes a step.
     pub batch_size: usize,
     /// Steps.
     pub steps: usize,
     /// Factor on all base rates.
     pub rate_factor: f64,
+    /// How faces are varied in this stage, where it isn't the `augmentation` of the corpus of faces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
     /// Course of the rates over this stage.
     pub schedule: Schedule,
 }
@@ -320,6 +327,8 @@ impl RunConfig {
             freeze_text: false,
             anew: Vec::new(),
             beta: None,
+            alone_every: None,
+            augmentation: None,
             batch_size,
             steps,
             rate_factor: course.0,
@@ -421,6 +430,8 @@ impl RunConfig {
             freeze_text: false,
             anew: Vec::new(),
             beta: None,
+            alone_every: None,
+            augmentation: None,
             batch_size,
             steps: RELEASE_EPOCHS * (epoch_clips / batch_size),
             rate_factor: 1.0,
@@ -489,6 +500,14 @@ impl RunConfig {
                 return Err(bad_input(format!(
                     "stages.{name}: everyone is a subject of single frames with utterances only; use input \
                      \"peak\" and texts \"utterances\", or subjects \"one\""
+                )));
+            }
+            if (stage.alone_every.is_some() || stage.augmentation.is_some())
+                && !matches!(self.corpus, CorpusConfig::Faces { .. })
+            {
+                let name = &stage.name;
+                return Err(bad_input(format!(
+                    "stages.{name}: alone_every and augmentation go with a corpus of faces only"
                 )));
             }
             if stage.texts == StageTexts::Descriptions {

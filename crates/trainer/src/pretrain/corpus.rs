@@ -12,7 +12,7 @@ use emotionclip_data::synthetic::{
     FigureCount, LabelTexts, Split, SyntheticConfig, SyntheticCorpus, label_texts,
 };
 
-use super::config::{CorpusConfig, RunConfig, ShardsConfig};
+use super::config::{CorpusConfig, RunConfig, ShardsConfig, Stage};
 use crate::failure::OrBadInput;
 
 /// Drawn validation scenes; a multiple of seven, so the emotions are balanced.
@@ -146,6 +146,20 @@ impl Source {
                 Ok(Arc::new(corpus.or_bad_input("corpus")?))
             }
         }
+    }
+
+    /// The stream of pairs that a stage learns from, with what it sets of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::stream`].
+    pub fn of_stage(&self, stage: &Stage) -> anyhow::Result<Arc<dyn PairedCorpus>> {
+        let mut source = self.clone();
+        if let Self::Faces { config, .. } = &mut source {
+            config.alone_every = stage.alone_every.unwrap_or(config.alone_every);
+            config.augmentation = stage.augmentation.unwrap_or(config.augmentation);
+        }
+        source.stream(stage.figures)
     }
 
     /// What a stage is validated on, and how many pairs of it. Drawn figures always in company:

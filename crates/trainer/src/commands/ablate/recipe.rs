@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use emotionclip::config::{PatchStem, StemNorm, SubjectEncoding};
 use emotionclip::optim::Schedule;
-use emotionclip_data::faces::FacePart;
+use emotionclip_data::faces::{Augmentation, FacePart};
 use emotionclip_data::synthetic::FigureCount;
 
 use super::options::CorpusKind;
@@ -41,6 +41,8 @@ fn stage(
         freeze_text: false,
         anew: Vec::new(),
         beta: None,
+        alone_every: None,
+        augmentation: None,
         batch_size,
         steps,
         rate_factor,
@@ -59,26 +61,24 @@ fn stage(
 /// utterances at ln 64 for 120). So the texts learn alone until they fall into groups, in all
 /// variants with the same guidance, for partners are chosen by sentiment there anyway; and they
 /// stay as they are while pictures find the groups. What a variant's β decides is the loss between
-/// pictures and texts, as in the paper. Of real faces, the texts stay as they are until the clips:
-/// learning along with faces, they became constants.
+/// pictures and texts, as in the paper. Of real faces, the texts stay as they are from then on:
+/// learning along with faces, they became constants. And between faces that fill the frame and
+/// several of them stands one face of any size anywhere in it: in company a face is half as wide as
+/// the frame at most, and without that stage it wasn't read at all at this budget, whoever the
+/// subject was.
 pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
-    use FigureCount::{Mixed, Placed, Single};
+    use FigureCount::{Mixed, Single};
     use StageInput::{Clip, Peak, Utterances};
     let mut config = RunConfig::nano();
     config.corpus = corpus;
     config.validate_every_steps = 0;
     config.checkpoints.keep = 1;
     config.checkpoints.every_minutes = 0.5;
-    let words = |batch_size, steps, rate_factor| Stage {
-        beta: Some(config.loss.beta),
-        ..stage(
-            "words",
-            Utterances,
-            Single,
-            batch_size,
-            steps,
-            (rate_factor, 0.1),
-        )
+    // A recipe's words are learned alike whatever a variant's β.
+    let beta = Some(config.loss.beta);
+    let words = |steps, course| Stage {
+        beta,
+        ..stage("words", Utterances, Single, 64, steps, course)
     };
     let alone = |name, steps| Stage {
         freeze_text: true,
@@ -86,7 +86,7 @@ pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
     };
     config.stages = match kind {
         CorpusKind::Synthetic => vec![
-            words(64, 250, 2.0),
+            words(250, (2.0, 0.1)),
             alone("one figure", 500),
             stage("figures", Peak, Mixed, 32, 1100, (1.0, 0.1)),
             stage("clips", Clip, Mixed, 32, 60, (0.5, 0.1)),
@@ -98,16 +98,36 @@ pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
                 layers: vec![[24, 2], [48, 2], [96, 2], [96, 1], [96, 1]],
                 norm: StemNorm::Batch,
             };
-            let faces = |name, figures, steps, course| Stage {
+            // What nobody but the subject is in, all variants share.
+            let faces = |name, steps, course| Stage {
                 freeze_text: true,
-                ..stage(name, Peak, figures, 64, steps, course)
+                beta,
+                ..stage(name, Peak, Single, 32, steps, course)
             };
             vec![
-                words(64, 500, 4.0),
-                faces("one face", Single, 600, (1.0, 0.5)),
-                faces("one face, anywhere", Placed, 500, (1.0, 0.5)),
-                faces("faces", Mixed, 900, (1.0, 0.05)),
-                stage("clips", Clip, Mixed, 32, 40, (0.2, 0.1)),
+                words(600, (4.0, 0.05)),
+                faces("one face", 3000, (0.5, 0.05)),
+                Stage {
+                    augmentation: Some(Augmentation {
+                        shift: 0.3,
+                        scale: 0.9,
+                        rotation_degrees: 8.0,
+                        flip: 0.5,
+                        contrast: 0.15,
+                        tint: 0.5,
+                        ..Augmentation::NONE
+                    }),
+                    ..faces("one face, of any size", 5000, (0.5, 0.1))
+                },
+                Stage {
+                    freeze_text: true,
+                    subjects: StageSubjects::Everyone,
+                    ..stage("faces", Peak, Mixed, 32, 1300, (0.5, 0.03))
+                },
+                Stage {
+                    freeze_text: true,
+                    ..stage("clips", Clip, Mixed, 16, 30, (0.1, 0.1))
+                },
             ]
         }
     };
@@ -437,8 +457,7 @@ mod tests {
         assert_eq!(found, ["none", "pretrained"]);
 
         // What was random and has learned is not made random again.
-        let mut recipe = self::recipe();
-        recipe.stages[1].beta = Some(1.0);
+        let recipe = self::recipe();
         let all_random = plan
             .variants
             .iter()
@@ -448,7 +467,7 @@ mod tests {
         assert_eq!(config.towers.frame, Trained);
         assert_eq!(config.towers.text, Trained);
         assert_eq!(config.towers.temporal, Random);
-        assert_eq!(config.stages, recipe.stages[2..]);
+        assert_eq!(config.stages, recipe.stages[3..]);
     }
 
     #[test]
