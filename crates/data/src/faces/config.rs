@@ -39,6 +39,8 @@ pub struct Augmentation {
     pub shift: f32,
     /// A single face is up to e^`scale` times as large or small.
     pub scale: f32,
+    /// A single face is up to e^`shrink` times smaller on top of that.
+    pub shrink: f32,
     /// A single face turns by up to this many degrees.
     pub rotation_degrees: f32,
     /// Probability of mirroring a face.
@@ -63,6 +65,7 @@ impl Augmentation {
     pub const NONE: Self = Self {
         shift: 0.0,
         scale: 0.0,
+        shrink: 0.0,
         rotation_degrees: 0.0,
         flip: 0.0,
         brightness: 0.0,
@@ -77,6 +80,7 @@ impl Augmentation {
         for (name, value, limit) in [
             ("shift", self.shift, 0.5),
             ("scale", self.scale, 1.0),
+            ("shrink", self.shrink, 1.5),
             ("rotation_degrees", self.rotation_degrees, 180.0),
             ("flip", self.flip, 1.0),
             ("brightness", self.brightness, 1.0),
@@ -100,6 +104,7 @@ impl Default for Augmentation {
         Self {
             shift: 0.08,
             scale: 0.15,
+            shrink: 0.0,
             rotation_degrees: 12.0,
             flip: 0.5,
             brightness: 0.1,

@@ -40,14 +40,16 @@ struct Erased {
 impl Variation {
     /// Draws one; always the same number of draws, whatever the settings.
     pub(super) fn draw(draws: &mut Draws, augmentation: &Augmentation) -> Self {
-        let mut both = |reach: f32| draws.between(-reach, reach);
-        let turn = augmentation.rotation_degrees.to_radians();
-        let (shift, scale) = (
-            (both(augmentation.shift), both(augmentation.shift)),
-            both(augmentation.scale),
+        let both = |draws: &mut Draws, reach: f32| draws.between(-reach, reach);
+        let shift = (
+            both(draws, augmentation.shift),
+            both(draws, augmentation.shift),
         );
-        let (rotation, brightness) = (both(turn), both(augmentation.brightness * 255.0));
-        let contrast = both(augmentation.contrast);
+        let smallest = -augmentation.scale - augmentation.shrink;
+        let scale = draws.between(smallest, augmentation.scale);
+        let rotation = both(draws, augmentation.rotation_degrees.to_radians());
+        let brightness = both(draws, augmentation.brightness * 255.0);
+        let contrast = both(draws, augmentation.contrast);
         let erased = Erased::draw(draws, augmentation.erase_area);
         Self {
             shift,
@@ -177,6 +179,18 @@ mod tests {
         // ±51 levels around the mean of about 119, of which 200 draws come near the ends.
         assert!(
             (66.0..80.0).contains(&low) && (158.0..172.0).contains(&high),
+            "{low} {high}"
+        );
+        let smaller = Augmentation {
+            shrink: 1.0,
+            ..Augmentation::NONE
+        };
+        let scales = (0..200).map(|index| variation(index, &smaller).scale);
+        let (low, high) = scales.fold((1.0_f32, 0.0_f32), |(low, high), scale| {
+            (low.min(scale), high.max(scale))
+        });
+        assert!(
+            (0.367..0.39).contains(&low) && (0.97..=1.0).contains(&high),
             "{low} {high}"
         );
         let erase = Augmentation {

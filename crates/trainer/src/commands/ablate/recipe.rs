@@ -110,7 +110,8 @@ pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
                 Stage {
                     augmentation: Some(Augmentation {
                         shift: 0.3,
-                        scale: 0.9,
+                        scale: 0.1,
+                        shrink: 0.9,
                         rotation_degrees: 8.0,
                         flip: 0.5,
                         contrast: 0.15,
