@@ -211,7 +211,7 @@ mod tests {
     /// The page loads by name what this command copies.
     #[test]
     fn the_page_finds_its_runtime() {
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/web/bench/bench.js");
+        let page = crate::workspace::manifest_dir().join("../../tests/web/bench/bench.js");
         let page = fs::read_to_string(page).unwrap();
         for file in RUNTIME.iter().filter(|file| file.starts_with("ort.")) {
             assert!(page.contains(&format!("'{file}'")), "{file}");

@@ -158,7 +158,7 @@ mod tests {
     /// The Python programs and this command must speak of the same packages.
     #[test]
     fn packages_are_those_of_the_python_programs() {
-        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/detector");
+        let programs = crate::workspace::manifest_dir().join("../../tests/detector");
         let read = |name: &str| fs::read_to_string(programs.join(name)).unwrap();
         let pictures = read("pictures.py");
         for package in PICTURE_PACKAGES {

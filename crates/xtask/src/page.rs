@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn everything_in_the_web_folder_is_copied_and_trunk_copies_the_same() {
-        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web");
+        let web = crate::workspace::manifest_dir().join("../../web");
         let page = fs::read_to_string(web.join("index.html")).unwrap();
         for entry in fs::read_dir(&web).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_the_page_needs_without_a_network_is_kept_at_the_first_visit() {
-        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web");
+        let web = crate::workspace::manifest_dir().join("../../web");
         let keeper = fs::read_to_string(web.join("sw.js")).unwrap();
         let mut needed: Vec<String> = fs::read_dir(web.join("js"))
             .unwrap()
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn more_origins_stand_in_the_policy_of_the_page() {
-        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web");
+        let web = crate::workspace::manifest_dir().join("../../web");
         let page = fs::read_to_string(web.join("index.html")).unwrap();
         let origins = [
             origin("https://models.example.org/").unwrap(),

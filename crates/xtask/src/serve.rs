@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_file_whose_version_is_known_is_not_sent_again() {
         let site = Site {
-            folder: env!("CARGO_MANIFEST_DIR").into(),
+            folder: crate::workspace::manifest_dir(),
             policy: String::new(),
         };
         let sent = site.find("/Cargo.toml", None, None);
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn the_policy_of_the_page_is_found() {
         let page =
-            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/index.html"));
+            fs::read_to_string(crate::workspace::manifest_dir().join("../../web/index.html"));
         let page = page.unwrap();
         let policy = policy_of(&page).unwrap();
         assert!(policy.starts_with("default-src 'none'"), "{policy}");

@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_program_and_the_crate_wasm_bindgen_are_of_one_version() {
-        let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+        let manifest = crate::workspace::manifest_dir().join("../../Cargo.toml");
         let manifest = std::fs::read_to_string(manifest).unwrap();
         assert!(manifest.contains(&format!("wasm-bindgen = \"={WASM_BINDGEN_VERSION}\"")));
     }

@@ -1,7 +1,7 @@
 //! The checkout these commands act on, and how cargo is called in it.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -9,6 +9,13 @@ use serde_json::Value;
 
 use crate::cache::{Cache, Room};
 use crate::process;
+
+/// This package's folder. Cargo says it when it runs a program or a test; what was there at compile
+/// time may be another checkout that shares the target folder.
+pub fn manifest_dir() -> PathBuf {
+    env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from)
+}
 
 /// The checkout, the cache, and whether this is a CI machine.
 pub struct Workspace {
@@ -20,7 +27,7 @@ pub struct Workspace {
 
 impl Workspace {
     pub fn locate() -> Result<Self> {
-        let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let manifest_dir = manifest_dir();
         let root = manifest_dir
             .ancestors()
             .nth(2)
