@@ -8,7 +8,7 @@ use std::path::Path;
 use emotionclip::Emotion;
 use image::{DynamicImage, GrayImage};
 
-use super::FACE_SIDE;
+use super::{BuildOptions, FACE_SIDE};
 use crate::synthetic::{FigureCount, Split, SyntheticConfig, SyntheticCorpus, utterances};
 
 /// FER2013's folder of an emotion.
@@ -106,4 +106,21 @@ pub fn write_texts(root: &Path) -> io::Result<()> {
         std::fs::write(root.join(file), table)?;
     }
     Ok(())
+}
+
+/// Writes both under a folder, as `fer2013` and `goemotions`, and tells how to build a corpus of them.
+///
+/// # Errors
+///
+/// If the disk refuses.
+pub fn write_sources(root: &Path, counts: [usize; 3]) -> io::Result<BuildOptions> {
+    let options = BuildOptions {
+        faces: root.join("fer2013"),
+        texts: root.join("goemotions"),
+        sentiment: Vec::new(),
+        seed: 5,
+    };
+    write_faces(&options.faces, counts)?;
+    write_texts(&options.texts)?;
+    Ok(options)
 }

@@ -298,9 +298,7 @@ pub fn loader_workers() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use emotionclip_data::faces::{
-        Augmentation, BuildOptions, FacePart, FaceSampling, build, miniature,
-    };
+    use emotionclip_data::faces::{Augmentation, FacePart, FaceSampling, build, miniature};
     use emotionclip_data::synthetic::FigureCount;
 
     use super::super::config::{CorpusConfig, Stage};
@@ -342,14 +340,7 @@ mod tests {
     #[test]
     fn a_stage_says_itself_how_often_a_face_fills_the_frame() {
         let folder = tempfile::tempdir().unwrap();
-        let options = BuildOptions {
-            faces: folder.path().join("fer2013"),
-            texts: folder.path().join("goemotions"),
-            sentiment: Vec::new(),
-            seed: 5,
-        };
-        miniature::write_faces(&options.faces, [4, 2, 2]).unwrap();
-        miniature::write_texts(&options.texts).unwrap();
+        let options = miniature::write_sources(folder.path(), [4, 2, 2]).unwrap();
         for (name, bytes) in build(&options, &mut |_| ()).unwrap().files {
             std::fs::write(folder.path().join(name), bytes).unwrap();
         }
@@ -390,9 +381,12 @@ mod tests {
         };
         assert_eq!(filled(0), 4, "every second one, as the corpus says");
         assert_eq!(filled(1), 8);
+        let refused = |config: &RunConfig| format!("{:#}", config.validate().unwrap_err());
+        let mut single = config.clone();
+        single.stages[1].figures = FigureCount::Single;
+        assert!(refused(&single).contains("alone_every"));
         config.corpus = RunConfig::nano().corpus;
-        let error = format!("{:#}", config.validate().unwrap_err());
-        assert!(error.contains("alone_every"), "{error}");
+        assert!(refused(&config).contains("alone_every"));
     }
 
     #[test]

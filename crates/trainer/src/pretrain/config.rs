@@ -289,8 +289,8 @@ pub struct Stage {
     /// Strength of the sentiment guidance in this stage, where it isn't `loss.beta`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta: Option<f64>,
-    /// How often one face fills the frame in this stage, where it isn't the `alone_every` of the
-    /// corpus of faces.
+    /// How often one face fills the frame in this stage of placed or mixed faces, where it isn't the
+    /// `alone_every` of their corpus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone_every: Option<u64>,
     /// Pairs a step; where everyone is a subject, scenes a step.
@@ -508,6 +508,14 @@ impl RunConfig {
                 let name = &stage.name;
                 return Err(bad_input(format!(
                     "stages.{name}: alone_every and augmentation go with a corpus of faces only"
+                )));
+            }
+            let may_be_alone = matches!(stage.figures, FigureCount::Placed | FigureCount::Mixed);
+            if stage.alone_every.is_some() && !may_be_alone {
+                let name = &stage.name;
+                return Err(bad_input(format!(
+                    "stages.{name}.alone_every: only stages of placed and mixed faces have scenes among \
+                     which a face fills the frame"
                 )));
             }
             if stage.texts == StageTexts::Descriptions {

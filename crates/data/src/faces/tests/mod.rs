@@ -25,14 +25,7 @@ struct Miniature {
 static MINIATURE: LazyLock<Miniature> = LazyLock::new(|| {
     let kept = tempfile::tempdir().unwrap();
     let root = kept.path();
-    let options = BuildOptions {
-        faces: root.join("fer2013"),
-        texts: root.join("goemotions"),
-        sentiment: Vec::new(),
-        seed: 5,
-    };
-    miniature::write_faces(&options.faces, COUNTS).unwrap();
-    miniature::write_texts(&options.texts).unwrap();
+    let options = miniature::write_sources(root, COUNTS).unwrap();
     let corpus = root.join("corpus");
     std::fs::create_dir(&corpus).unwrap();
     write(&build(&options, &mut |_| ()).unwrap(), &corpus);

@@ -64,8 +64,7 @@ fn stage(
 /// pictures and texts, as in the paper. Of real faces, the texts stay as they are from then on:
 /// learning along with faces, they became constants. And between faces that fill the frame and
 /// several of them stands one face of any size anywhere in it: in company a face is half as wide as
-/// the frame at most, and without that stage it wasn't read at all at this budget, whoever the
-/// subject was.
+/// the frame at most, which is no size that it was learned at.
 pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
     use FigureCount::{Mixed, Single};
     use StageInput::{Clip, Peak, Utterances};
@@ -74,20 +73,18 @@ pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
     config.validate_every_steps = 0;
     config.checkpoints.keep = 1;
     config.checkpoints.every_minutes = 0.5;
-    // A recipe's words are learned alike whatever a variant's β.
+    // With a β of its own a stage is the same whatever a variant's.
     let beta = Some(config.loss.beta);
-    let words = |steps, course| Stage {
-        beta,
-        ..stage("words", Utterances, Single, 64, steps, course)
-    };
-    let alone = |name, steps| Stage {
+    let shared = |stage| Stage { beta, ..stage };
+    let words = |steps, course| shared(stage("words", Utterances, Single, 64, steps, course));
+    let alone = |name, steps, course| Stage {
         freeze_text: true,
-        ..stage(name, Peak, Single, 32, steps, (1.0, 0.5))
+        ..stage(name, Peak, Single, 32, steps, course)
     };
     config.stages = match kind {
         CorpusKind::Synthetic => vec![
             words(250, (2.0, 0.1)),
-            alone("one figure", 500),
+            alone("one figure", 500, (1.0, 0.5)),
             stage("figures", Peak, Mixed, 32, 1100, (1.0, 0.1)),
             stage("clips", Clip, Mixed, 32, 60, (0.5, 0.1)),
         ],
@@ -98,15 +95,9 @@ pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
                 layers: vec![[24, 2], [48, 2], [96, 2], [96, 1], [96, 1]],
                 norm: StemNorm::Batch,
             };
-            // What nobody but the subject is in, all variants share.
-            let faces = |name, steps, course| Stage {
-                freeze_text: true,
-                beta,
-                ..stage(name, Peak, Single, 32, steps, course)
-            };
             vec![
                 words(600, (4.0, 0.05)),
-                faces("one face", 3000, (0.5, 0.05)),
+                shared(alone("one face", 3000, (0.5, 0.05))),
                 Stage {
                     augmentation: Some(Augmentation {
                         shift: 0.3,
@@ -118,7 +109,7 @@ pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
                         tint: 0.5,
                         ..Augmentation::NONE
                     }),
-                    ..faces("one face, of any size", 5000, (0.5, 0.1))
+                    ..shared(alone("one face, of any size", 5000, (0.5, 0.1)))
                 },
                 Stage {
                     freeze_text: true,
