@@ -17,13 +17,16 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 /// The built-in recipe with a smaller model and smaller batches, in `recipe.toml`.
-fn sandbox(corpus: &str, image_size: usize) -> (tempfile::TempDir, Sandbox) {
+fn sandbox(corpus: &str, [own_size, image_size]: [usize; 2]) -> (tempfile::TempDir, Sandbox) {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::new(folder.path());
     let line = format!("ablate --print-config {corpus}");
     let mut recipe = sandbox.run(&words(&line)).stdout;
     for (from, to) in [
-        ("image_size = 64", format!("image_size = {image_size}")),
+        (
+            format!("image_size = {own_size}").as_str(),
+            format!("image_size = {image_size}"),
+        ),
         ("frames = 4", "frames = 2".to_owned()),
         ("batch_size = 32", "batch_size = 4".to_owned()),
     ] {
@@ -83,19 +86,34 @@ fn is_untouched(found: &StateDict, start: &StateDict, encoder: &str) -> bool {
 #[test]
 fn all_tables_are_trained_measured_and_reported_once() {
     let corpus = "--corpus synthetic";
-    let (_folder, sandbox) = sandbox(corpus, 32);
+    let (_folder, sandbox) = sandbox(corpus, [64, 32]);
     let sweep = format!("ablate {corpus} {SIZES} --out sweep");
     let command = format!("{sweep} --seeds 1 --budget 6steps");
     let listed = sandbox.json(&words(&format!("{command} --list")));
     let variants = listed["variants"].as_array().unwrap();
     assert_eq!(variants.len(), 19);
-    // Three stages keep a step each, whatever is asked for; words are learned once for all.
-    let steps = listed["variants"][0]["steps"].as_u64().unwrap();
-    assert!((6..=8).contains(&steps), "{listed}");
-    assert!(variants.iter().all(|one| one["steps"] == steps), "{listed}");
+    // Four stages keep a step each, whatever is asked for. Words are learned once for all, figures once for
+    // those that tell the subject alike with the same β and encoders.
+    let steps_of = |slug: &str| -> u64 {
+        let one = variants.iter().find(|one| one["variant"] == slug).unwrap();
+        ["steps", "shared_steps"]
+            .map(|name| one[name].as_u64().unwrap())
+            .iter()
+            .sum()
+    };
+    assert!((6..=8).contains(&steps_of("vanilla")), "{listed}");
     let shared = listed["shared"].as_object().unwrap();
-    let shared: Vec<&str> = shared.keys().map(String::as_str).collect();
-    assert_eq!(shared, ["pretrained", "shared", "shared-text-random"]);
+    assert_eq!(shared.len(), 18, "{shared:?}");
+    for slug in [
+        "pretrained",
+        "shared",
+        "shared-saam-2-beta-0",
+        "shared-sap-beta-0.3",
+        "shared-sap-beta-1-frame-random-text-random",
+        "shared-text-random",
+    ] {
+        assert!(shared.contains_key(slug), "{slug} in {shared:?}");
+    }
     assert_eq!(listed["finished"], 0);
     assert!(!sandbox.path("sweep").exists(), "a list makes nothing");
 
@@ -117,7 +135,7 @@ fn all_tables_are_trained_measured_and_reported_once() {
     for row in rows {
         let runs = row["runs"].as_array().unwrap();
         assert_eq!(runs.len(), 1, "{row}");
-        assert_eq!(runs[0]["steps"], steps);
+        assert_eq!(runs[0]["steps"], steps_of(row["slug"].as_str().unwrap()));
         for run in runs {
             let scores = &run["scores"];
             for name in [
@@ -178,6 +196,7 @@ fn all_tables_are_trained_measured_and_reported_once() {
     };
     assert_eq!(untouched("shared"), [true, false, true]);
     assert_eq!(untouched("shared-text-random"), [true, false, true]);
+    assert_eq!(untouched("shared-sap-beta-1"), [false, false, true]);
     assert_eq!(untouched("sap-snce"), [false; 3]);
     assert_eq!(untouched("frame-frozen"), [true, false, false]);
     assert_eq!(untouched("text-frozen"), [false, true, false]);
@@ -192,7 +211,7 @@ fn all_tables_are_trained_measured_and_reported_once() {
         written(&sandbox.path("sweep"), "model.safetensors"),
         written(&sandbox.path("sweep"), "result-test.json"),
     );
-    assert_eq!((before.0.len(), before.1.len()), (22, 19));
+    assert_eq!((before.0.len(), before.1.len()), (37, 19));
     let again = sandbox.json(&words(&command));
     assert_eq!(again["variants"], found["variants"]);
     let after = (
@@ -244,7 +263,7 @@ fn start_until(sandbox: &Sandbox, command: &str, file: &str, lines: usize) -> Ch
 #[test]
 fn a_sweep_goes_on_where_it_was_interrupted_or_killed() {
     let corpus = "--corpus synthetic";
-    let (_folder, sandbox) = sandbox(corpus, 32);
+    let (_folder, sandbox) = sandbox(corpus, [64, 32]);
     let command = |out: &str| {
         format!(
             "ablate {corpus} {SIZES} --out {out} --tables 6 --betas 3 --seeds 5 --budget 40steps \
@@ -255,7 +274,7 @@ fn a_sweep_goes_on_where_it_was_interrupted_or_killed() {
     let child = start_until(
         &sandbox,
         &command("broken"),
-        "broken/sap/5/metrics.jsonl",
+        "broken/shared-sap-beta-0/5/metrics.jsonl",
         8,
     );
     let sent = Command::new("kill")
@@ -269,12 +288,16 @@ fn a_sweep_goes_on_where_it_was_interrupted_or_killed() {
         stderr.contains("sap, seed 5: interrupted") && stderr.contains("same command"),
         "{stderr}"
     );
-    assert!(!sandbox.path("broken/sap/5/trained.json").exists());
+    assert!(
+        !sandbox
+            .path("broken/shared-sap-beta-0/5/trained.json")
+            .exists()
+    );
     let pretrained = written(&sandbox.path("broken/pretrained"), "model.safetensors");
     assert_eq!(pretrained.len(), 1);
 
     // The end without warning, in the second run.
-    let metrics = "broken/sap-snce/5/metrics.jsonl";
+    let metrics = "broken/shared-sap-beta-1/5/metrics.jsonl";
     let mut child = start_until(&sandbox, &command("broken"), metrics, 8);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -294,7 +317,13 @@ fn a_sweep_goes_on_where_it_was_interrupted_or_killed() {
 
     let whole = sandbox.json(&words(&command("whole")));
     assert_eq!(broken["variants"], whole["variants"]);
-    for run in ["sap", "sap-snce", "beta-3"] {
+    for run in [
+        "shared-sap-beta-0",
+        "sap",
+        "shared-sap-beta-1",
+        "sap-snce",
+        "beta-3",
+    ] {
         let trained = |out: &str| json(&sandbox.path(&format!("{out}/{run}/5/trained.json")));
         assert_eq!(
             trained("broken")["model_sha256"],
@@ -317,7 +346,7 @@ fn a_sweep_goes_on_where_it_was_interrupted_or_killed() {
 #[test]
 fn real_faces_are_shared_out_between_descriptions_and_utterances() {
     let corpus = "--corpus faces --root corpus";
-    let (_folder, sandbox) = sandbox(corpus, 48);
+    let (_folder, sandbox) = sandbox(corpus, [80, 48]);
     miniature::write_faces(&sandbox.path("fer2013"), [6, 3, 4]).unwrap();
     miniature::write_texts(&sandbox.path("goemotions")).unwrap();
     let build = "data build-scenes --faces fer2013 --texts goemotions --out corpus";
@@ -339,7 +368,7 @@ fn real_faces_are_shared_out_between_descriptions_and_utterances() {
     ] {
         assert!(start.contains(part), "{part} in {start}");
     }
-    let run = config("sap-snce");
+    let run = config("shared-sap-beta-1");
     for part in ["part = \"rest\"", "texts = \"utterances\"", "beta = 1.0"] {
         assert!(run.contains(part), "{part} in {run}");
     }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use emotionclip::checkpoint;
+use burn::tensor::Device;
+use emotionclip::{Pretrained, checkpoint};
 use integration_tests::cli::{Sandbox, program};
 use serde_json::Value;
 
@@ -238,6 +239,28 @@ fn a_run_starts_from_a_model_but_for_the_tensors_that_are_to_begin_anew() {
         assert!(!moved || key.contains(".attn."), "{key}");
     }
     assert_eq!(anew, 4, "both projections of both towers' only blocks");
+}
+
+#[test]
+fn a_frame_encoder_of_another_size_starts_at_random_or_not_at_all() {
+    let (_folder, sandbox) = sandbox();
+    sandbox.json(&["pretrain", "--config", "run.toml", "--run", "first"]);
+    let from = "seed = 6\nstart_from = \"first/model.safetensors\"";
+    let larger = CONFIG
+        .replace("\nseed = 5\nvalidate", &format!("\n{from}\nvalidate"))
+        .replace("image_size = 32", "image_size = 48");
+    sandbox.write("larger.toml", &larger);
+    let arguments = ["pretrain", "--config", "larger.toml", "--run", "never"];
+    sandbox.refuses(
+        &arguments,
+        &["first/model.safetensors", "32 pixels", "this run's 48"],
+    );
+    let random = larger.replace("[loss]", "[towers]\nframe = \"random\"\n[loss]");
+    sandbox.write("larger.toml", random);
+    sandbox.json(&["pretrain", "--config", "larger.toml", "--run", "second"]);
+    let model = std::fs::read(sandbox.path("second/model.safetensors")).unwrap();
+    let model = Pretrained::from_bytes(model, "second", &Device::flex()).unwrap();
+    assert_eq!(model.preprocess.crop, 48);
 }
 
 #[test]

@@ -456,6 +456,19 @@ fn without_card(config: &RunConfig, device: &Device) -> anyhow::Result<Pretraine
     let bytes = std::fs::read(path).or_bad_input(path.display())?;
     let start = Pretrained::from_bytes(Bytes::from(bytes), &path.display().to_string(), device)
         .map_err(|error| bad_input(error.to_string()))?;
+    // How frames are prepared belongs to the encoder that learned from them.
+    let preprocess = match config.towers.frame {
+        TowerMode::Random => preprocess,
+        TowerMode::Trained | TowerMode::Frozen => start.preprocess,
+    };
+    let [own, side] = [preprocess.crop as usize, config.model.vision.image_size];
+    if own != side {
+        return Err(bad_input(format!(
+            "{}: its frames are {own} pixels wide, this run's {side}; set model.vision.image_size to {own}, \
+             or towers.frame to \"random\"",
+            path.display()
+        )));
+    }
     let mut tensors = to_state_dict(&model)?;
     for (key, tensor) in to_state_dict(&start.model)? {
         let taken = tower_of(&key, config.towers) != TowerMode::Random;
@@ -465,7 +478,7 @@ fn without_card(config: &RunConfig, device: &Device) -> anyhow::Result<Pretraine
     }
     let model = load_state_dict(model, &tensors, Completeness::Whole)
         .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-    Ok(Pretrained::new(model, start.preprocess)?)
+    Ok(Pretrained::new(model, preprocess)?)
 }
 
 fn freeze(mut model: EmotionClip, config: &RunConfig) -> EmotionClip {

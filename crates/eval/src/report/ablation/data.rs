@@ -63,9 +63,9 @@ pub struct AblationRun {
     pub seed: u64,
     /// What was measured.
     pub scores: AblationScores,
-    /// Steps trained.
+    /// Steps trained, those shared with other variants among them.
     pub steps: usize,
-    /// Seconds of training.
+    /// Seconds of training, those shared with other variants among them.
     pub train_seconds: f64,
     /// Seconds of measuring.
     pub measure_seconds: f64,

@@ -288,7 +288,8 @@ fn provenance(report: &AblationReport) -> String {
         "<div class=\"pair\"><div><h3>Command</h3><pre class=\"command\" tabindex=\"0\">{}</pre>\
          <details><summary>Every run</summary><div class=\"scroll tall\" tabindex=\"0\" \
          role=\"region\" aria-label=\"Every run\"><table class=\"plain\"><caption>Training and \
-         measuring took {} in all, pre-training included.</caption><thead><tr>\
+         measuring took {} in all, pre-training included. A row counts what its variant shares with \
+         others.</caption><thead><tr>\
          <th scope=\"col\">variant</th><th scope=\"col\" class=\"number\">seed</th>\
          <th scope=\"col\" class=\"number\">steps</th><th scope=\"col\" class=\"number\">training</th>\
          <th scope=\"col\" class=\"number\">zero-shot</th>\

@@ -44,9 +44,10 @@ first trains on neutral descriptions of other scenes (of real faces: of other pe
 and no subject, with a vanilla frame encoder: as the paper's variants start from CLIP. `frozen` encoders stay
 as they are in that model, `random` ones don't take anything from it.
 
-A variant's β holds wherever the recipe's stages don't set their own. Leading stages that do, and show nobody
-but the subject, are the same for all variants with the same frame and text encoders: each such pair learns them
-once a seed, in OUT/shared*/<seed>/.
+A variant's β holds wherever the recipe's stages don't set their own. What nothing of a variant's can change is
+trained once a seed, in OUT/shared*/<seed>/: leading stages that set their own β and show nobody but the subject,
+for all variants with the same frame and text encoders; then stages of single frames, for those that tell the
+subject in the same way and have the same β. The last stage is each variant's own.
 
 Variants are measured on the same scenes with one to four faces (one to three drawn figures). Where a reader
 sees everybody's face but not who the subject is, one of four is all there is to guess, so vanilla can be
@@ -234,7 +235,10 @@ struct Listing {
 struct ListedVariant {
     variant: String,
     tables: Vec<&'static str>,
+    /// Steps of its own.
     steps: usize,
+    /// Steps before, shared with others.
+    shared_steps: usize,
 }
 
 fn list(sweep: &Sweep, context: &Context) -> anyhow::Result<()> {
@@ -243,13 +247,15 @@ fn list(sweep: &Sweep, context: &Context) -> anyhow::Result<()> {
     let variants: Vec<ListedVariant> = variants
         .map(|(place, variant)| {
             let tables = sweep.plan.tables.iter();
+            let [shared_steps, steps] = sweep.steps(place, seed);
             ListedVariant {
                 variant: variant.slug.clone(),
                 tables: tables
                     .filter(|table| table.rows.contains(&place))
                     .map(|table| table.table.name())
                     .collect(),
-                steps: sweep.unit(place, seed).config.total_steps(),
+                steps,
+                shared_steps,
             }
         })
         .collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use emotionclip::config::{PatchStem, StemNorm, SubjectEncoding};
 use emotionclip::optim::Schedule;
-use emotionclip_data::faces::{Augmentation, FacePart};
+use emotionclip_data::faces::FacePart;
 use emotionclip_data::synthetic::FigureCount;
 
 use super::options::CorpusKind;
@@ -53,7 +53,8 @@ fn stage(
     }
 }
 
-/// The built-in recipe at `nano` size: words, single figures or faces, several of them, clips.
+/// The built-in recipe at `nano`'s width and depth: words, single figures or faces, several of them,
+/// clips.
 ///
 /// It must carry variants with β = 0, where texts of the same emotion count as negatives and the
 /// gradient is weak at first: texts and pictures that learn together from the start become
@@ -63,10 +64,10 @@ fn stage(
 /// stay as they are while pictures find the groups. What a variant's β decides is the loss between
 /// pictures and texts, as in the paper. Of real faces, the texts stay as they are from then on:
 /// learning along with faces, they became constants. And between faces that fill the frame and
-/// several of them stands one face of any size anywhere in it: in company a face is half as wide as
-/// the frame at most, which is no size that it was learned at.
+/// several of them stands one face anywhere in it, as large as in company: a size that it was not
+/// learned at.
 pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
-    use FigureCount::{Mixed, Single};
+    use FigureCount::{Mixed, Placed, Single};
     use StageInput::{Clip, Peak, Utterances};
     let mut config = RunConfig::nano();
     config.corpus = corpus;
@@ -77,49 +78,44 @@ pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
     let beta = Some(config.loss.beta);
     let shared = |stage| Stage { beta, ..stage };
     let words = |steps, course| shared(stage("words", Utterances, Single, 64, steps, course));
-    let alone = |name, steps, course| Stage {
+    let alone = |name, figures, steps, course| Stage {
         freeze_text: true,
-        ..stage(name, Peak, Single, 32, steps, course)
+        ..stage(name, Peak, figures, 32, steps, course)
     };
     config.stages = match kind {
         CorpusKind::Synthetic => vec![
             words(250, (2.0, 0.1)),
-            alone("one figure", 500, (1.0, 0.5)),
+            alone("one figure", Single, 500, (1.0, 0.5)),
             stage("figures", Peak, Mixed, 32, 1100, (1.0, 0.1)),
             stage("clips", Clip, Mixed, 32, 60, (0.5, 0.1)),
         ],
         CorpusKind::Faces => {
             // Real faces are learned slowly: the stem takes larger steps with normalisation, and sees
             // whole faces in its last convolutions.
-            config.model.vision.stem = PatchStem::Convolution {
+            let vision = &mut config.model.vision;
+            vision.stem = PatchStem::Convolution {
                 layers: vec![[24, 2], [48, 2], [96, 2], [96, 1], [96, 1]],
                 norm: StemNorm::Batch,
             };
+            // Faces in company are a third of the frame wide, and a human token finds its few patches
+            // among 25 sooner than among 64: after as many steps SAP read 0.30 of the subjects of mixed
+            // validation scenes, and 0.24 with `nano`'s 64 pixels and patches of 8.
+            (vision.image_size, vision.patch_size) = (80, 16);
+            let everyone = Stage {
+                freeze_text: true,
+                subjects: StageSubjects::Everyone,
+                ..stage("faces", Peak, Mixed, 32, 1400, (0.5, 0.03))
+            };
+            let clips = Stage {
+                freeze_text: true,
+                ..stage("clips", Clip, Mixed, 16, 30, (0.1, 0.1))
+            };
             vec![
                 words(600, (4.0, 0.05)),
-                shared(alone("one face", 3000, (0.5, 0.05))),
-                Stage {
-                    augmentation: Some(Augmentation {
-                        shift: 0.3,
-                        scale: 0.1,
-                        shrink: 0.9,
-                        rotation_degrees: 8.0,
-                        flip: 0.5,
-                        contrast: 0.15,
-                        tint: 0.5,
-                        ..Augmentation::NONE
-                    }),
-                    ..shared(alone("one face, of any size", 5000, (0.5, 0.1)))
-                },
-                Stage {
-                    freeze_text: true,
-                    subjects: StageSubjects::Everyone,
-                    ..stage("faces", Peak, Mixed, 32, 1300, (0.5, 0.03))
-                },
-                Stage {
-                    freeze_text: true,
-                    ..stage("clips", Clip, Mixed, 16, 30, (0.1, 0.1))
-                },
+                shared(alone("one face", Single, 4000, (0.5, 0.05))),
+                shared(alone("one face, anywhere", Placed, 2500, (0.5, 0.1))),
+                everyone,
+                clips,
             ]
         }
     };
@@ -186,52 +182,160 @@ pub fn pretraining(recipe: &RunConfig, seed: u64, factor: f64) -> RunConfig {
     scaled(config, factor)
 }
 
+/// How much of a variant decides what a stage teaches; each level is the ones before and more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What happens to its frame and text encoders: a stage with a β of its own that shows nobody but
+    /// the subject.
+    Encoders,
+    /// How it tells the subject and its β, too: a stage of single frames or of words, which the
+    /// temporal encoder never sees.
+    Frames,
+    /// Everything.
+    Whole,
+}
+
+impl Level {
+    /// Those that several variants can share.
+    const SHARED: [Self; 2] = [Self::Encoders, Self::Frames];
+
+    fn of(stage: &Stage) -> Self {
+        let shows_one = stage.input == StageInput::Utterances
+            || matches!(stage.figures, FigureCount::Single | FigureCount::Placed);
+        if stage.input == StageInput::Clip {
+            Self::Whole
+        } else if stage.beta.is_some() && shows_one {
+            Self::Encoders
+        } else {
+            Self::Frames
+        }
+    }
+}
+
+/// The level of each of a recipe's stages. It never falls, for a later stage goes on from what an
+/// earlier one taught; and the last stage is each variant's own.
+pub fn levels(recipe: &RunConfig) -> Vec<Level> {
+    let mut highest = Level::Encoders;
+    let mut levels: Vec<Level> = recipe
+        .stages
+        .iter()
+        .map(|stage| {
+            highest = highest.max(Level::of(stage));
+            highest
+        })
+        .collect();
+    if let Some(last) = levels.last_mut() {
+        *last = Level::Whole;
+    }
+    levels
+}
+
+/// A recipe's stages of a level.
+pub fn stages_of(recipe: &RunConfig, level: Level) -> Vec<Stage> {
+    let stages = recipe.stages.iter().zip(levels(recipe));
+    stages
+        .filter(|(_, of)| *of == level)
+        .map(|(stage, _)| stage.clone())
+        .collect()
+}
+
 /// What variants of a seed share, trained once: it is the same for all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Groundwork {
     /// Learning from descriptions.
     Descriptions,
-    /// Then the recipe's shared stages, with what happens to these encoders in them.
-    Shared {
-        /// The frame encoder; `Trained` where no shared stage shows pictures.
+    /// Then the recipe's stages of a level, after those of the levels below.
+    Stages {
+        /// The level.
+        level: Level,
+        /// What happens to the frame encoder; `Trained` until a stage shows pictures.
         frame: TowerMode,
-        /// The text encoder.
+        /// What happens to the text encoder.
         text: TowerMode,
+        /// How the subject is told, and β; none at [`Level::Encoders`].
+        told: Option<(SubjectEncoding, f64)>,
     },
 }
 
 impl Groundwork {
-    /// What a variant starts from.
-    pub fn of(recipe: &RunConfig, variant: &Variant) -> Option<Self> {
-        let shared = shared_stages(recipe);
-        let shows_pictures = |stage: &Stage| stage.input != StageInput::Utterances;
+    /// What a variant starts from, each after the one before.
+    pub fn chain(recipe: &RunConfig, variant: &Variant) -> Vec<Self> {
         let Towers { frame, text, .. } = variant.towers;
-        let frame = if shared.iter().any(shows_pictures) {
-            frame
-        } else {
-            TowerMode::Trained
-        };
-        if shared.iter().any(|stage| teaches(stage, [frame, text])) {
-            return Some(Self::Shared { frame, text });
+        let told = Some((variant.subject, variant.beta));
+        let mut chain: Vec<Self> = Level::SHARED
+            .into_iter()
+            .filter_map(|level| Self::at(level, recipe, [frame, text], told))
+            .collect();
+        if !chain.is_empty() || variant.needs_pretraining() {
+            chain.insert(0, Self::Descriptions);
         }
-        variant.needs_pretraining().then_some(Self::Descriptions)
+        chain
     }
 
-    /// It, after what it starts from itself.
-    pub fn with_start(self) -> impl Iterator<Item = Self> {
-        let start = match self {
-            Self::Descriptions => None,
-            Self::Shared { .. } => Some(Self::Descriptions),
+    /// What comes before it.
+    pub fn before(self, recipe: &RunConfig) -> Option<Self> {
+        let Self::Stages {
+            level, frame, text, ..
+        } = self
+        else {
+            return None;
         };
-        start.into_iter().chain([self])
+        let below = (level > Level::Encoders)
+            .then(|| Self::at(Level::Encoders, recipe, [frame, text], None))
+            .flatten();
+        Some(below.unwrap_or(Self::Descriptions))
+    }
+
+    /// What a level teaches such encoders, if anything.
+    fn at(
+        level: Level,
+        recipe: &RunConfig,
+        [frame, text]: [TowerMode; 2],
+        told: Option<(SubjectEncoding, f64)>,
+    ) -> Option<Self> {
+        let stages = stages_of(recipe, level);
+        if !stages.iter().any(|stage| teaches(stage, [frame, text])) {
+            return None;
+        }
+        let mut until_here = recipe.stages.iter().zip(levels(recipe));
+        let shows_pictures =
+            until_here.any(|(stage, of)| of <= level && stage.input != StageInput::Utterances);
+        Some(Self::Stages {
+            level,
+            frame: match shows_pictures {
+                true => frame,
+                false => TowerMode::Trained,
+            },
+            text,
+            told: told.filter(|_| level > Level::Encoders),
+        })
+    }
+
+    /// Whether the frame and the text encoder began at random and have learned.
+    fn was_random(self) -> [bool; 2] {
+        match self {
+            Self::Descriptions => [false; 2],
+            Self::Stages { frame, text, .. } => [frame, text].map(|mode| mode == TowerMode::Random),
+        }
     }
 
     /// Name of its folder.
     pub fn slug(self) -> String {
-        let Self::Shared { frame, text } = self else {
+        let Self::Stages {
+            frame, text, told, ..
+        } = self
+        else {
             return "pretrained".to_owned();
         };
         let mut slug = "shared".to_owned();
+        if let Some((subject, beta)) = told {
+            slug += &match subject {
+                SubjectEncoding::Vanilla => "-vanilla".to_owned(),
+                SubjectEncoding::Sap => "-sap".to_owned(),
+                SubjectEncoding::Saam { layers } => format!("-saam-{layers}"),
+            };
+            slug += &format!("-beta-{beta}");
+        }
         for (encoder, mode) in [("frame", frame), ("text", text)] {
             match mode {
                 TowerMode::Trained => {}
@@ -243,18 +347,6 @@ impl Groundwork {
     }
 }
 
-/// The stages at the recipe's beginning that are the same for every variant, for they have a β of
-/// their own and show nobody but the subject. A variant keeps a stage at least.
-pub fn shared_stages(recipe: &RunConfig) -> &[Stage] {
-    let is_alone = |stage: &&Stage| {
-        let shows_one = stage.input == StageInput::Utterances
-            || matches!(stage.figures, FigureCount::Single | FigureCount::Placed);
-        stage.beta.is_some() && shows_one
-    };
-    let count = recipe.stages.iter().take_while(is_alone).count();
-    &recipe.stages[..count.min(recipe.stages.len().saturating_sub(1))]
-}
-
 /// Whether an encoder learns anything in a shared stage.
 fn teaches(stage: &Stage, [frame, text]: [TowerMode; 2]) -> bool {
     let frame_learns = frame != TowerMode::Frozen && stage.input != StageInput::Utterances;
@@ -262,29 +354,49 @@ fn teaches(stage: &Stage, [frame, text]: [TowerMode; 2]) -> bool {
     frame_learns || text_learns
 }
 
-/// The shared stages of a seed that teach these frame and text encoders anything; `start` is the
-/// pretrained model.
-pub fn shared(
+/// `modes` where an encoder that was random has learned since: it goes on from there.
+fn going_on(modes: [TowerMode; 2], before: Option<Groundwork>) -> [TowerMode; 2] {
+    let was_random = before.map_or([false; 2], Groundwork::was_random);
+    let [frame, text] = modes;
+    [(frame, was_random[0]), (text, was_random[1])].map(|(mode, was_random)| {
+        if was_random { TowerMode::Trained } else { mode }
+    })
+}
+
+/// What variants of a seed share; `start` is the model of what comes before.
+pub fn groundwork(
     recipe: &RunConfig,
-    encoders: [TowerMode; 2],
+    work: Groundwork,
     seed: u64,
     factor: f64,
-    start: PathBuf,
+    start: Option<PathBuf>,
 ) -> RunConfig {
+    let Groundwork::Stages {
+        level,
+        frame,
+        text,
+        told,
+    } = work
+    else {
+        return pretraining(recipe, seed, factor);
+    };
     let mut config = scaled(recipe.clone(), factor);
     config.seed = seed;
     *config.corpus.seed_mut() = seed;
-    config.stages.truncate(shared_stages(recipe).len());
-    config.stages.retain(|stage| teaches(stage, encoders));
-    config.start_from = Some(start);
-    let [frame, text] = encoders;
+    config.stages = stages_of(&config, level);
+    config.stages.retain(|stage| teaches(stage, [frame, text]));
+    config.start_from = start;
+    let [frame, text] = going_on([frame, text], work.before(recipe));
     config.towers = Towers {
         frame,
         text,
         ..Towers::default()
     };
-    // How a subject enters is the variants'.
     config.model.vision.subject = SubjectEncoding::Vanilla;
+    if let Some((subject, beta)) = told {
+        config.model.vision.subject = subject;
+        config.loss.beta = beta;
+    }
     config
 }
 
@@ -299,19 +411,11 @@ pub fn variant(
     let mut config = scaled(recipe.clone(), factor);
     config.seed = seed;
     *config.corpus.seed_mut() = seed;
-    config.stages.drain(..shared_stages(recipe).len());
+    config.stages = stages_of(&config, Level::Whole);
     variant.apply(&mut config);
-    if let Some(Groundwork::Shared { frame, text }) = Groundwork::of(recipe, variant) {
-        // These were random before they learned what is shared.
-        for (mode, before) in [
-            (&mut config.towers.frame, frame),
-            (&mut config.towers.text, text),
-        ] {
-            if before == TowerMode::Random {
-                *mode = TowerMode::Trained;
-            }
-        }
-    }
+    let before = Groundwork::chain(recipe, variant).last().copied();
+    let Towers { frame, text, .. } = variant.towers;
+    [config.towers.frame, config.towers.text] = going_on([frame, text], before);
     config.start_from = start;
     config
 }
@@ -363,9 +467,13 @@ mod tests {
             for factor in [0.001, 1.0, 3.0] {
                 scaled(recipe.clone(), factor).validate().unwrap();
                 pretraining(&recipe, 3, factor).validate().unwrap();
-                let modes = [TowerMode::Trained; 2];
-                let shared = shared(&recipe, modes, 3, factor, PathBuf::new());
-                shared.validate().unwrap();
+                for one in &all_tables().variants {
+                    for work in Groundwork::chain(&recipe, one) {
+                        let start = Some(PathBuf::from("start"));
+                        let shared = groundwork(&recipe, work, 3, factor, start);
+                        shared.validate().unwrap();
+                    }
+                }
             }
             // It must come back from its file as it was.
             let text = recipe.to_toml().unwrap();
@@ -387,79 +495,148 @@ mod tests {
         assert_eq!(part(&recipe.corpus), FacePart::Rest);
     }
 
-    #[test]
-    fn variants_share_what_nothing_of_theirs_decides() {
-        use TowerMode::{Frozen, Random, Trained};
-        let options = PlanOptions {
+    fn all_tables() -> Plan {
+        Plan::new(&PlanOptions {
             tables: Table::ALL.to_vec(),
             saam_layers: vec![1],
             betas: vec![3.0],
             beta: 1.0,
-        };
-        let plan = Plan::new(&options);
-        let starts = |recipe: &RunConfig, text: TowerMode| -> Vec<String> {
-            let variants = plan.variants.iter().filter(|one| one.towers.text == text);
-            let mut starts: Vec<String> = variants
-                .map(|one| Groundwork::of(recipe, one).map_or("none".to_owned(), Groundwork::slug))
-                .collect();
-            starts.sort();
-            starts.dedup();
-            starts
-        };
-        let mut recipe = recipe();
-        recipe.stages = vec![
-            recipe.stages[0].clone(),
-            recipe.stages[1].clone(),
-            recipe.stages[3].clone(),
-        ];
-        // Words alone: the frame encoder has learned nothing yet.
-        recipe.stages[1].beta = None;
-        assert_eq!(shared_stages(&recipe).len(), 1);
-        assert_eq!(starts(&recipe, Trained), ["shared"]);
-        assert_eq!(starts(&recipe, Random), ["shared-text-random"]);
-        assert_eq!(starts(&recipe, Frozen), ["pretrained"]);
-        // Words, and single faces.
-        recipe.stages[1].beta = Some(1.0);
-        assert_eq!(shared_stages(&recipe).len(), 2);
-        let found = starts(&recipe, Trained);
-        assert_eq!(
-            found,
-            ["shared", "shared-frame-frozen", "shared-frame-random"]
-        );
-        let found = starts(&recipe, Random);
-        assert_eq!(
-            found,
-            ["shared-frame-random-text-random", "shared-text-random"]
-        );
-        assert_eq!(
-            starts(&recipe, Frozen),
-            ["pretrained", "shared-text-frozen"]
-        );
-        // A stage that teaches an encoder nothing is left out of what it learns.
-        let stages = |encoders| shared(&recipe, encoders, 1, 1.0, PathBuf::new()).stages;
-        assert_eq!(stages([Trained, Trained]), recipe.stages[..2]);
-        assert_eq!(stages([Frozen, Random]), recipe.stages[..1]);
-        assert_eq!(stages([Random, Frozen]), recipe.stages[1..2]);
-        // A variant keeps a stage at least, whatever the stages say.
-        recipe.stages.truncate(2);
-        assert_eq!(shared_stages(&recipe).len(), 1);
-        // Nothing shared: what takes nothing from the descriptions starts from nothing.
-        recipe.stages.remove(0);
-        let found = starts(&recipe, Random);
-        assert_eq!(found, ["none", "pretrained"]);
+        })
+    }
 
-        // What was random and has learned is not made random again.
-        let recipe = self::recipe();
-        let all_random = plan
-            .variants
-            .iter()
-            .find(|one| one.slug == "all-random")
-            .unwrap();
-        let config = variant(&recipe, all_random, 1, 1.0, None);
-        assert_eq!(config.towers.frame, Trained);
-        assert_eq!(config.towers.text, Trained);
-        assert_eq!(config.towers.temporal, Random);
-        assert_eq!(config.stages, recipe.stages[3..]);
+    fn chain(recipe: &RunConfig, slug: &str) -> Vec<Groundwork> {
+        let plan = all_tables();
+        let variant = plan.variants.iter().find(|one| one.slug == slug).unwrap();
+        Groundwork::chain(recipe, variant)
+    }
+
+    fn slugs(recipe: &RunConfig, slug: &str) -> Vec<String> {
+        let chain = chain(recipe, slug).into_iter();
+        chain.map(Groundwork::slug).collect()
+    }
+
+    #[test]
+    fn variants_share_what_nothing_of_theirs_decides() {
+        let mut recipe = recipe();
+        let [one, two, last] = [Level::Encoders, Level::Frames, Level::Whole];
+        assert_eq!(levels(&recipe), [one, one, one, two, last]);
+        let sap = ["pretrained", "shared", "shared-sap-beta-1"];
+        for slug in [
+            "sap-snce",
+            "temporal-frozen",
+            "temporal-random",
+            "temporal-mean",
+        ] {
+            assert_eq!(slugs(&recipe, slug), sap, "{slug}");
+        }
+        let vanilla = ["pretrained", "shared", "shared-vanilla-beta-0"];
+        assert_eq!(slugs(&recipe, "vanilla"), vanilla);
+        assert_eq!(slugs(&recipe, "saam-1")[2], "shared-saam-1-beta-0");
+        assert_eq!(slugs(&recipe, "beta-3")[2], "shared-sap-beta-3");
+        // Texts learn nothing among faces.
+        let frozen = ["pretrained", "shared-frame-frozen"];
+        assert_eq!(slugs(&recipe, "frame-frozen"), frozen);
+        assert_eq!(slugs(&recipe, "frame-text-frozen"), ["pretrained"]);
+        let text = [
+            "pretrained",
+            "shared-text-frozen",
+            "shared-sap-beta-1-text-frozen",
+        ];
+        assert_eq!(slugs(&recipe, "text-frozen"), text);
+        let random = [
+            "pretrained",
+            "shared-frame-random-text-random",
+            "shared-sap-beta-1-frame-random-text-random",
+        ];
+        assert_eq!(slugs(&recipe, "all-random"), random);
+        for one in &all_tables().variants {
+            let chain = Groundwork::chain(&recipe, one);
+            for pair in chain.windows(2) {
+                assert_eq!(pair[1].before(&recipe), Some(pair[0]), "{}", one.slug);
+            }
+        }
+
+        // Words alone are shared: the frame encoder has learned nothing yet.
+        recipe.stages.truncate(1);
+        recipe.stages.push(Stage {
+            beta: None,
+            ..recipe.stages[0].clone()
+        });
+        assert_eq!(slugs(&recipe, "frame-random"), ["pretrained", "shared"]);
+        // The last stage is each variant's own, whatever it is; and nothing is shared of one.
+        recipe.stages[1].beta = Some(1.0);
+        assert_eq!(levels(&recipe), [one, last]);
+        recipe.stages.truncate(1);
+        assert_eq!(slugs(&recipe, "all-random"), [""; 0]);
+        assert_eq!(slugs(&recipe, "sap"), ["pretrained"]);
+    }
+
+    #[test]
+    fn an_encoder_is_made_random_once() {
+        use TowerMode::{Frozen, Random, Trained};
+        let recipe = recipe();
+        let towers = |slug: &str| -> Vec<[TowerMode; 3]> {
+            let plan = all_tables();
+            let chain = chain(&recipe, slug).into_iter();
+            let last = plan.variants.iter().find(|one| one.slug == slug).unwrap();
+            let shared = chain.map(|work| groundwork(&recipe, work, 1, 1.0, None));
+            let configs = shared.chain([variant(&recipe, last, 1, 1.0, None)]);
+            configs
+                .map(|config| config.towers)
+                .map(|towers| [towers.frame, towers.text, towers.temporal])
+                .collect()
+        };
+        let all = [Trained; 3];
+        assert_eq!(towers("sap"), [all; 4]);
+        assert_eq!(
+            towers("all-random"),
+            [
+                all,
+                [Random, Random, Trained],
+                all,
+                [Trained, Trained, Random]
+            ]
+        );
+        assert_eq!(
+            towers("text-frozen"),
+            [
+                all,
+                [Trained, Frozen, Trained],
+                [Trained, Frozen, Trained],
+                [Trained, Frozen, Trained]
+            ]
+        );
+        assert_eq!(
+            towers("frame-frozen"),
+            [all, [Frozen, Trained, Trained], [Frozen, Trained, Trained]]
+        );
+        let temporal = [all, all, all, [Trained, Trained, Frozen]];
+        assert_eq!(towers("temporal-frozen"), temporal);
+    }
+
+    #[test]
+    fn a_stage_is_in_one_place_of_a_chain_and_left_out_where_it_teaches_nothing() {
+        let recipe = recipe();
+        let stages = |slug: &str| -> Vec<Stage> {
+            let chain = chain(&recipe, slug).into_iter().skip(1);
+            let plan = all_tables();
+            let last = plan.variants.iter().find(|one| one.slug == slug).unwrap();
+            let shared = chain.map(|work| groundwork(&recipe, work, 1, 1.0, None));
+            shared
+                .chain([variant(&recipe, last, 1, 1.0, None)])
+                .flat_map(|config| config.stages)
+                .collect()
+        };
+        assert_eq!(stages("sap"), recipe.stages);
+        assert_eq!(stages("text-frozen"), recipe.stages[1..]);
+        let frozen = [recipe.stages[0].clone(), recipe.stages[4].clone()];
+        assert_eq!(stages("frame-frozen"), frozen);
+        // Before anybody is told apart, there is no way to.
+        let start = groundwork(&recipe, chain(&recipe, "sap")[1], 1, 1.0, None);
+        assert_eq!(start.model.vision.subject, SubjectEncoding::Vanilla);
+        let faces = groundwork(&recipe, chain(&recipe, "sap")[2], 1, 1.0, None);
+        assert_eq!(faces.model.vision.subject, SubjectEncoding::Sap);
+        assert_eq!(faces.loss.beta, 0.0);
     }
 
     #[test]

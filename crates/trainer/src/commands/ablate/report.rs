@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::measure::Bench;
 use super::options::CorpusKind;
-use super::recipe;
+use super::recipe::{self, Groundwork};
 use super::sweep::{Finished, Results, Sweep};
 use super::texts::{PUBLISHED_FULL, described, facts, model_name, pretraining, warnings};
 use super::variants::{FULL, Variant};
@@ -135,7 +135,7 @@ fn build(
 ) -> anyhow::Result<AblationReport> {
     let variants = sweep.plan.variants.iter().enumerate();
     let rows: Vec<AblationRow> = variants
-        .map(|(place, variant)| row(place, variant, results))
+        .map(|(place, variant)| row(sweep, place, variant, results))
         .collect();
     let chance = 1.0 / Emotion::COUNT as f64;
     let seconds = seconds(results);
@@ -167,15 +167,22 @@ fn build(
     })
 }
 
-fn row(place: usize, variant: &Variant, results: &Results) -> AblationRow {
+fn row(sweep: &Sweep, place: usize, variant: &Variant, results: &Results) -> AblationRow {
+    let chain = Groundwork::chain(&sweep.recipe, variant);
     let runs = results.runs.iter().filter(|run| run.variant == place);
-    let run = |run: &Finished| AblationRun {
-        seed: run.seed,
-        scores: run.measured.scores.clone(),
-        steps: run.trained.steps,
-        train_seconds: run.trained.seconds,
-        measure_seconds: run.measured.seconds,
-        model_sha256: run.trained.model_sha256.clone(),
+    let run = |run: &Finished| {
+        let shared = results.groundwork.iter().filter(|(seed, work, _)| {
+            *seed == run.seed && *work != Groundwork::Descriptions && chain.contains(work)
+        });
+        let shared: f64 = shared.map(|(_, _, trained)| trained.seconds).sum();
+        AblationRun {
+            seed: run.seed,
+            scores: run.measured.scores.clone(),
+            steps: sweep.steps(place, run.seed).iter().sum(),
+            train_seconds: run.trained.seconds + shared,
+            measure_seconds: run.measured.seconds,
+            model_sha256: run.trained.model_sha256.clone(),
+        }
     };
     AblationRow {
         slug: variant.slug.clone(),

@@ -12,7 +12,7 @@ use super::recipe::{self, Groundwork, cost};
 use super::run::{Measured, Trained, Unit};
 use crate::context::Context;
 use crate::failure::{BadInput, bad_input};
-use crate::pretrain::{RunConfig, interrupt_flag};
+use crate::pretrain::{MODEL, RunConfig, interrupt_flag};
 
 /// A frame that is only encoded, in units of one that is trained on too.
 const MEASURED_FRAME: f64 = 0.35;
@@ -62,16 +62,12 @@ impl Sweep {
     /// What variants of a seed share.
     pub fn groundwork(&self, work: Groundwork, seed: u64) -> Unit {
         let slug = work.slug();
+        let before = work.before(&self.recipe);
+        let start = before.map(|before| self.folder(&before.slug(), seed).join(MODEL));
         Unit {
             name: format!("{slug}, seed {seed}"),
-            folder: self.out.join(slug).join(seed.to_string()),
-            config: match work {
-                Groundwork::Descriptions => recipe::pretraining(&self.recipe, seed, self.factor),
-                Groundwork::Shared { frame, text } => {
-                    let start = self.groundwork(Groundwork::Descriptions, seed).model_path();
-                    recipe::shared(&self.recipe, [frame, text], seed, self.factor, start)
-                }
-            },
+            folder: self.folder(&slug, seed),
+            config: recipe::groundwork(&self.recipe, work, seed, self.factor, start),
         }
     }
 
@@ -79,8 +75,7 @@ impl Sweep {
     pub fn needed(&self) -> Vec<Groundwork> {
         let mut needed = Vec::new();
         for variant in &self.plan.variants {
-            let start = Groundwork::of(&self.recipe, variant);
-            for work in start.into_iter().flat_map(Groundwork::with_start) {
+            for work in Groundwork::chain(&self.recipe, variant) {
                 if !needed.contains(&work) {
                     needed.push(work);
                 }
@@ -92,13 +87,29 @@ impl Sweep {
     /// A variant on a seed.
     pub fn unit(&self, variant: usize, seed: u64) -> Unit {
         let variant = &self.plan.variants[variant];
-        let start = Groundwork::of(&self.recipe, variant)
-            .map(|work| self.groundwork(work, seed).model_path());
+        let chain = Groundwork::chain(&self.recipe, variant);
+        let start = chain
+            .last()
+            .map(|work| self.folder(&work.slug(), seed).join(MODEL));
         Unit {
             name: format!("{}, seed {seed}", variant.slug),
-            folder: self.out.join(&variant.slug).join(seed.to_string()),
+            folder: self.folder(&variant.slug, seed),
             config: recipe::variant(&self.recipe, variant, seed, self.factor, start),
         }
+    }
+
+    /// Steps from the descriptions on: of what a variant shares with others, and its own.
+    pub fn steps(&self, variant: usize, seed: u64) -> [usize; 2] {
+        let chain = Groundwork::chain(&self.recipe, &self.plan.variants[variant]);
+        let shared = chain
+            .into_iter()
+            .filter(|work| *work != Groundwork::Descriptions);
+        let shared = shared.map(|work| self.groundwork(work, seed).config.total_steps());
+        [shared.sum(), self.unit(variant, seed).config.total_steps()]
+    }
+
+    fn folder(&self, slug: &str, seed: u64) -> PathBuf {
+        self.out.join(slug).join(seed.to_string())
     }
 
     /// Runs of the whole sweep.
@@ -201,12 +212,12 @@ impl Sweep {
         bench: &Bench,
         (context, interrupted): (&Context, &AtomicBool),
     ) -> anyhow::Result<(Vec<(Groundwork, Trained)>, Finished)> {
-        let start = match unit.trained()? {
-            Some(_) => None,
-            None => Groundwork::of(&self.recipe, &self.plan.variants[variant]),
+        let chain = match unit.trained()? {
+            Some(_) => Vec::new(),
+            None => Groundwork::chain(&self.recipe, &self.plan.variants[variant]),
         };
         let mut groundwork = Vec::new();
-        for work in start.into_iter().flat_map(Groundwork::with_start) {
+        for work in chain {
             let trained = self.groundwork(work, seed).train(context, interrupted)?;
             groundwork.push((work, trained));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use emotionclip::EmotionClipConfig;
-use emotionclip::config::Preset;
+use emotionclip::config::{PatchStem, Preset, VisionConfig};
 use emotionclip_data::synthetic::{FigureCount, Split};
 use emotionclip_eval::folds::MeanDeviation;
 use emotionclip_eval::report::{AblationRow, AblationTable, PretrainingNote};
@@ -12,7 +12,7 @@ use emotionclip_eval::report::{AblationRow, AblationTable, PretrainingNote};
 use super::measure::Bench;
 use super::options::CorpusKind;
 use super::plan::TablePlan;
-use super::recipe::{self, Groundwork};
+use super::recipe::{self, Groundwork, Level};
 use super::report::mean;
 use super::sweep::{Results, Sweep, rough_duration};
 use super::variants::Table;
@@ -32,14 +32,45 @@ pub const PUBLISHED_FULL: &str =
 const PUBLISHED_NOTE: &str = "Paper: linear probes of the published model on its own downstream data, which are other tasks. Its \
      figures for the other variants are not at hand, so none stand here.";
 
-pub fn model_name(sweep: &Sweep) -> &'static str {
-    let presets = Preset::ALL;
-    let known = presets.into_iter().find(|preset| {
+/// The preset whose widths and depths the recipe's model has.
+fn preset(sweep: &Sweep) -> Option<Preset> {
+    let own = &sweep.recipe.model;
+    Preset::ALL.into_iter().find(|preset| {
         let mut config: EmotionClipConfig = preset.config();
-        config.vision.subject = sweep.recipe.model.vision.subject;
-        config == sweep.recipe.model
-    });
-    known.map_or("a model of its own", |preset| preset.name())
+        config.vision = VisionConfig {
+            subject: own.vision.subject,
+            image_size: own.vision.image_size,
+            patch_size: own.vision.patch_size,
+            stem: own.vision.stem.clone(),
+            ..config.vision
+        };
+        config == *own
+    })
+}
+
+pub fn model_name(sweep: &Sweep) -> &'static str {
+    preset(sweep).map_or("a model of its own", |preset| preset.name())
+}
+
+/// The model's name, and what of its frame encoder is not the preset's.
+fn model(sweep: &Sweep) -> String {
+    let mut text = model_name(sweep).to_owned();
+    let Some(preset) = preset(sweep) else {
+        return text;
+    };
+    let (of_preset, own) = (preset.config().vision, &sweep.recipe.model.vision);
+    let sizes = |vision: &VisionConfig| (vision.image_size, vision.patch_size);
+    if sizes(own) != sizes(&of_preset) {
+        let (frame, patch) = sizes(own);
+        let _ = write!(text, ", frames of {frame} pixels, patches of {patch}");
+    }
+    if own.stem != of_preset.stem {
+        text += match own.stem {
+            PatchStem::Linear => ", no stem",
+            PatchStem::Convolution { .. } => ", convolutional stem",
+        };
+    }
+    text
 }
 
 pub fn warnings(
@@ -72,19 +103,25 @@ pub fn warnings(
     warnings
 }
 
-/// Steps of a variant and of what variants share.
+/// Steps of a variant, its own and shared ones, and of learning from descriptions.
 fn budget(sweep: &Sweep, seed: u64) -> String {
-    let steps = sweep.unit(0, seed).config.total_steps();
     let described = sweep.groundwork(Groundwork::Descriptions, seed).config;
+    let variants = 0..sweep.plan.variants.len();
+    // Frozen encoders skip stages that would teach nothing.
+    let longest = variants.map(|variant| sweep.steps(variant, seed));
+    let [shared, own] = longest
+        .max_by_key(|steps| steps.iter().sum::<usize>())
+        .unwrap_or_default();
     let mut budget = format!(
-        "{steps} steps a variant, {} of pretraining a seed",
+        "{} steps a variant after {} of pretraining a seed",
+        shared + own,
         described.total_steps()
     );
-    let recipe = recipe::scaled(sweep.recipe.clone(), sweep.factor);
-    let shared = recipe::shared_stages(&recipe).iter();
-    let shared: usize = shared.map(|stage| stage.steps).sum();
     if shared > 0 {
-        let _ = write!(budget, ", {shared} of shared stages a seed and start");
+        let _ = write!(
+            budget,
+            "; {shared} of them shared with variants that agree so far"
+        );
     }
     budget
 }
@@ -112,7 +149,7 @@ pub fn facts(
     };
     let fact = |name: &str, value: String| (name.to_owned(), value);
     vec![
-        fact("Model", model_name(sweep).to_owned()),
+        fact("Model", model(sweep)),
         fact("Budget", budget),
         fact("Seeds", seeds.join(", ")),
         fact(
@@ -207,24 +244,52 @@ pub fn pretraining(
             100.0 * found.mean
         ));
     }
-    let recipe = recipe::scaled(sweep.recipe.clone(), sweep.factor);
-    let stages: Vec<String> = recipe::shared_stages(&recipe)
-        .iter()
-        .map(|stage| format!("“{}” ({} steps)", stage.name, stage.steps))
-        .collect();
-    if !stages.is_empty() {
-        text.push(format!(
-            "Then come the recipe’s stages in which nobody but the subject is shown: {}. They have a β of their \
-             own and no way to be told a subject, so they are the same for all variants of a seed with the same \
-             frame and text encoders (pretrained, frozen or random), and each of these pairs learns them once, \
-             but for stages that teach it nothing. What a variant’s way to tell the subject and its β decide is what is learned from there on.",
-            stages.join(", ")
-        ));
-    }
+    text.extend(shared_stages(sweep));
     PretrainingNote {
         text,
         examples: examples.to_vec(),
     }
+}
+
+/// What variants share after the descriptions, if they share anything.
+fn shared_stages(sweep: &Sweep) -> Option<String> {
+    let recipe = recipe::scaled(sweep.recipe.clone(), sweep.factor);
+    let levels = [
+        (
+            Level::Encoders,
+            "the same frame and text encoders (pretrained, frozen or random), with no way yet to be told a \
+             subject",
+        ),
+        (
+            Level::Frames,
+            "these, the same way to tell the subject and the same β",
+        ),
+    ];
+    let shared: Vec<String> = levels
+        .into_iter()
+        .filter_map(|(level, by)| {
+            let stages = recipe::stages_of(&recipe, level);
+            let stages: Vec<String> = stages
+                .iter()
+                .map(|stage| format!("“{}” ({} steps)", stage.name, stage.steps))
+                .collect();
+            (!stages.is_empty()).then(|| format!("{} by those with {by}", stages.join(", ")))
+        })
+        .collect();
+    if shared.is_empty() {
+        return None;
+    }
+    let own: Vec<String> = recipe::stages_of(&recipe, Level::Whole)
+        .iter()
+        .map(|stage| format!("“{}” ({} steps)", stage.name, stage.steps))
+        .collect();
+    Some(format!(
+        "Then every variant goes through the recipe’s stages. What nothing of a variant’s can change is trained once a seed \
+         for all that agree in it: {}. The last stage is each variant’s own: {}. A stage that would teach a variant’s encoders \
+         nothing is left out for it.",
+        shared.join("; "),
+        own.join(", ")
+    ))
 }
 
 /// Some of the descriptions that the first seed learns from.
