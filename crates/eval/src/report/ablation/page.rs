@@ -112,11 +112,14 @@ fn section(report: &AblationReport, table: &AblationTable) -> String {
 pub(super) fn caption(report: &AblationReport, table: &AblationTable) -> String {
     let base = report.row(&table.base).map_or("", |row| row.name.as_str());
     format!(
-        "Accuracy for the subject in per cent, mean ± standard deviation over {} seeds. Below it, \
+        "Accuracy for the subject in per cent, mean ± standard deviation over {}. Below it, \
          the difference from “{base}” in points, paired by seed, with its 95% interval; set in bold \
          where the interval leaves out zero. {} people: the zero-shot accuracy where the scene is \
          fullest. Empty mask: zero-shot without saying who the subject is. {}",
-        report.seeds.len(),
+        match report.seeds.len() {
+            1 => "one seed".to_owned(),
+            count => format!("{count} seeds"),
+        },
         report.most_people,
         table.published_note
     )

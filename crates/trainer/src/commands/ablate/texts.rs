@@ -257,12 +257,12 @@ fn shared_stages(sweep: &Sweep) -> Option<String> {
     let levels = [
         (
             Level::Encoders,
-            "the same frame and text encoders (pretrained, frozen or random), with no way yet to be told a \
+            "those with the same frame and text encoders (pretrained, frozen or random), with no way yet to be told a \
              subject",
         ),
         (
             Level::Frames,
-            "these, the same way to tell the subject and the same β",
+            "those of them that also tell the subject alike and have the same β",
         ),
     ];
     let shared: Vec<String> = levels
@@ -273,7 +273,7 @@ fn shared_stages(sweep: &Sweep) -> Option<String> {
                 .iter()
                 .map(|stage| format!("“{}” ({} steps)", stage.name, stage.steps))
                 .collect();
-            (!stages.is_empty()).then(|| format!("{} by those with {by}", stages.join(", ")))
+            (!stages.is_empty()).then(|| format!("{} by {by}", stages.join(", ")))
         })
         .collect();
     if shared.is_empty() {
