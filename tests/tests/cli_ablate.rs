@@ -240,6 +240,16 @@ fn all_tables_are_trained_measured_and_reported_once() {
     sandbox.refuses(&words(&longer), &["other settings", "--out"]);
 }
 
+/// The steps that a run's metrics tell of.
+fn steps_of(path: &Path) -> Vec<u64> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .filter(|line: &Value| line["loss"].is_number())
+        .map(|line| line["step"].as_u64().unwrap())
+        .collect()
+}
+
 /// Starts the program and waits until a file has so many lines.
 fn start_until(sandbox: &Sandbox, command: &str, file: &str, lines: usize) -> Child {
     let child = Command::new(program())
@@ -330,16 +340,47 @@ fn a_sweep_goes_on_where_it_was_interrupted_or_killed() {
             trained("whole")["model_sha256"],
             "{run}"
         );
-        let steps = |out: &str| -> Vec<u64> {
-            let path = sandbox.path(&format!("{out}/{run}/5/metrics.jsonl"));
-            let text = std::fs::read_to_string(path).unwrap();
-            let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-            lines
-                .filter(|line: &Value| line["loss"].is_number())
-                .map(|line| line["step"].as_u64().unwrap())
-                .collect()
-        };
+        let steps = |out: &str| steps_of(&sandbox.path(&format!("{out}/{run}/5/metrics.jsonl")));
         assert_eq!(steps("broken"), steps("whole"), "every step once");
+    }
+}
+
+#[test]
+fn two_processes_share_a_sweep_out() {
+    let corpus = "--corpus synthetic";
+    let (_folder, sandbox) = sandbox(corpus, [64, 32]);
+    let command = |out: &str| {
+        format!(
+            "ablate {corpus} {SIZES} --out {out} --tables 6 --betas 3 --seeds 5 --budget 60steps"
+        )
+    };
+    // The second finds the first in its first run, leaves that to it and waits for what comes before all.
+    let first = start_until(
+        &sandbox,
+        &command("both"),
+        "both/pretrained/5/metrics.jsonl",
+        1,
+    );
+    let second = sandbox.json(&words(&command("both")));
+    assert_eq!(second["finished"], 3);
+    let output = first.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let report = json(&sandbox.path("both/ablation.json"));
+    assert!(
+        !report["warnings"].to_string().contains("Unfinished"),
+        "{}",
+        report["warnings"]
+    );
+    // Each step was taken once, and to the same numbers as by one process alone.
+    let alone = sandbox.json(&words(&command("alone")));
+    assert_eq!(second["variants"], alone["variants"]);
+    let runs = written(&sandbox.path("both"), "metrics.jsonl");
+    assert_eq!(runs.len(), 8);
+    for path in runs.keys() {
+        let steps = steps_of(path);
+        let expected: Vec<u64> = (1..=steps.len() as u64).collect();
+        assert_eq!(steps, expected, "{}", path.display());
     }
 }
 

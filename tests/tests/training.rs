@@ -309,6 +309,34 @@ fn a_stage_begins_tensors_anew_and_a_resumed_run_does_so_too() {
 }
 
 #[test]
+fn a_run_belongs_to_one_process_at_a_time() {
+    let (folder, sandbox) = sandbox();
+    let mut child = start(folder.path(), "run", false);
+    wait_for_step(&sandbox.path("run"), 2);
+    let signal = |name: &str| {
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status();
+        assert!(sent.unwrap().success());
+    };
+    // Held still, so that it can't end before the second one looks.
+    signal("-STOP");
+    let arguments = ["pretrain", "--run", "run", "--resume"];
+    let second = sandbox.run(&arguments);
+    signal("-CONT");
+    assert_eq!(second.code, Some(1), "{}", second.stderr);
+    assert!(
+        second
+            .stderr
+            .contains("run: another process works on this run"),
+        "{}",
+        second.stderr
+    );
+    assert!(child.wait().unwrap().success());
+    // Nothing of it stays behind.
+    assert_eq!(sandbox.run(&arguments).code, Some(0));
+}
+
+#[test]
 fn an_existing_run_is_never_overwritten() {
     let (_folder, sandbox) = sandbox();
     sandbox.json(&["pretrain", "--config", "run.toml", "--run", "first"]);

@@ -16,6 +16,7 @@ mod failure;
 mod inputs;
 mod models;
 mod pretrain;
+mod run_lock;
 
 use std::process::ExitCode;
 

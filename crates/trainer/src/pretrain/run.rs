@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use burn::module::Module;
 use burn::tensor::Device;
 use bytes::Bytes;
@@ -29,6 +28,7 @@ use super::text_start::{self, TextStart};
 use super::validation::{accuracy, classify, classify_frames, described};
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
+use crate::run_lock::RunLock;
 
 /// The run's resolved configuration, in its folder.
 pub const CONFIG: &str = "config.toml";
@@ -92,6 +92,7 @@ pub struct Run {
     state: RunState,
     checkpoints: CheckpointFolder,
     resumed: bool,
+    _lock: RunLock,
 }
 
 impl Run {
@@ -99,7 +100,8 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// Bad input if a new run would overwrite one, or there is nothing to resume.
+    /// Bad input if a new run would overwrite one, or there is nothing to resume;
+    /// [`InUse`](crate::run_lock::InUse) while another process works on it.
     pub fn open(
         folder: &Path,
         config: RunConfig,
@@ -107,13 +109,19 @@ impl Run {
         context: &Context,
     ) -> anyhow::Result<Self> {
         let checkpoints = CheckpointFolder::new(folder, config.checkpoints.keep);
+        // A new run leaves nothing behind if its settings are refused below.
+        let lock = folder.is_dir().then(|| RunLock::take(folder)).transpose()?;
+        let refuse_another = || -> anyhow::Result<()> {
+            if !resume && (checkpoints.latest()?.is_some() || folder.join(CONFIG).exists()) {
+                return Err(bad_input(format!(
+                    "{}: there is a run already; continue it with --resume or name another --run",
+                    folder.display()
+                )));
+            }
+            Ok(())
+        };
+        refuse_another()?;
         let latest = checkpoints.latest()?;
-        if !resume && (latest.is_some() || folder.join(CONFIG).exists()) {
-            return Err(bad_input(format!(
-                "{}: there is a run already; continue it with --resume or name another --run",
-                folder.display()
-            )));
-        }
         let device = context.open_device()?;
         let autodiff = device.device.clone().autodiff();
         let (pretrained, state, moments) = match latest {
@@ -148,8 +156,15 @@ impl Run {
         if let Some(moments) = moments {
             optimizer.load_state(&pretrained.model, &moments, &device.device)?;
         }
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("{}: cannot create the run's folder", folder.display()))?;
+        let lock = match lock {
+            Some(lock) => lock,
+            None => {
+                let lock = RunLock::take(folder)?;
+                // Another process may have begun one since, and ended.
+                refuse_another()?;
+                lock
+            }
+        };
         write_atomically(&folder.join(CONFIG), config.to_toml()?.as_bytes())?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -161,6 +176,7 @@ impl Run {
             state,
             checkpoints,
             resumed: resume,
+            _lock: lock,
         })
     }
 

@@ -36,7 +36,8 @@ Examples:
   trainer ablate --corpus synthetic --print-config > recipe.toml      # a recipe to edit, for --config
 
 The same command goes on after an interruption: finished runs are read and not run again, the one that was
-stopped goes on from its newest checkpoint. OUT/<variant>/<seed>/ are ordinary runs of `pretrain`;
+stopped goes on from its newest checkpoint. Several processes with the same command share the runs out between
+them (on the CPU two with RAYON_NUM_THREADS=1 each do more than one). OUT/<variant>/<seed>/ are ordinary runs of `pretrain`;
 OUT/ablation.html, .md and .json are written after every run.
 
 All variants have one recipe: the same stages, steps, rates and scenes. They start from a model that a seed

@@ -17,6 +17,7 @@ use super::recipe::essence;
 use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
 use crate::pretrain::{CONFIG, MODEL, Run, RunConfig};
+use crate::run_lock::RunLock;
 
 /// What training gave, written when it is finished.
 const TRAINED: &str = "trained.json";
@@ -127,14 +128,22 @@ impl Unit {
     ///
     /// # Errors
     ///
-    /// [`Interrupted`] after saving; a run that failed.
+    /// [`Interrupted`] after saving; [`InUse`](crate::run_lock::InUse) while another process trains it;
+    /// a run that failed.
     pub fn train(&self, context: &Context, interrupted: &AtomicBool) -> anyhow::Result<Trained> {
         self.check()?;
         if let Some(trained) = self.trained()? {
             return Ok(trained);
         }
         let resume = self.folder.join(CONFIG).exists();
-        let mut run = Run::open(&self.folder, self.config.clone(), resume, context)?;
+        let mut run = match Run::open(&self.folder, self.config.clone(), resume, context) {
+            Ok(run) => run,
+            // Another process trained it in between.
+            Err(error) => return self.trained()?.ok_or(error),
+        };
+        if let Some(trained) = self.trained()? {
+            return Ok(trained);
+        }
         let outcome = run.train(context).map_err(|error| {
             if interrupted.load(Ordering::SeqCst) {
                 anyhow::Error::new(Interrupted)
@@ -152,6 +161,8 @@ impl Unit {
         };
         write_json(&self.folder.join(TRAINED), &trained)?;
         self.drop_checkpoints()?;
+        // The folder is this process's until here.
+        drop(run);
         Ok(trained)
     }
 
@@ -169,7 +180,8 @@ impl Unit {
     ///
     /// # Errors
     ///
-    /// [`Interrupted`]; a model file that was changed.
+    /// [`Interrupted`]; [`InUse`](crate::run_lock::InUse) while another process measures it; a model
+    /// file that was changed.
     pub fn measure(
         &self,
         trained: &Trained,
@@ -178,6 +190,10 @@ impl Unit {
         context: &Context,
         interrupted: &AtomicBool,
     ) -> anyhow::Result<Measured> {
+        if let Some(measured) = self.measured(split, counts)? {
+            return Ok(measured);
+        }
+        let _lock = RunLock::take(&self.folder)?;
         if let Some(measured) = self.measured(split, counts)? {
             return Ok(measured);
         }

@@ -1,7 +1,9 @@
 //! All runs of a sweep in order, with the time that is left.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use emotionclip_data::synthetic::Split;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,9 +15,13 @@ use super::run::{Measured, Trained, Unit};
 use crate::context::Context;
 use crate::failure::{BadInput, bad_input};
 use crate::pretrain::{MODEL, RunConfig, interrupt_flag};
+use crate::run_lock::InUse;
 
 /// A frame that is only encoded, in units of one that is trained on too.
 const MEASURED_FRAME: f64 = 0.35;
+
+/// Time between two looks at what another process trains.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A sweep: what is trained on which seeds and measured how.
 #[derive(Clone, Debug)]
@@ -157,7 +163,9 @@ impl Sweep {
         Ok(results)
     }
 
-    /// Runs what isn't finished; `after` is called with all results whenever one is added.
+    /// Runs what isn't finished; `after` is called with all results whenever one is added. Processes that
+    /// run the same sweep share its runs out: what another one trains is left to it, and waited for at
+    /// the end.
     ///
     /// # Errors
     ///
@@ -172,14 +180,46 @@ impl Sweep {
         let mut results = self.results()?;
         let bench = bench()?;
         let bar = self.bar(context);
+        let mut said = BTreeSet::new();
+        while let Some(awaited) =
+            self.pass(&mut results, (&bench, &bar), context, &mut said, after)?
+        {
+            let message = format!("waiting for another process: {awaited}");
+            if said.insert(message.clone()) {
+                context.say(|| tracing::info!("{message}"));
+            }
+            if interrupted.load(Ordering::SeqCst) {
+                return Err(explain(anyhow::Error::new(Interrupted), &awaited));
+            }
+            std::thread::sleep(PATIENCE);
+            results = self.results()?;
+        }
+        bar.finish_and_clear();
+        let results = self.results()?;
+        after(&results, &bench)?;
+        Ok(results)
+    }
+
+    /// Runs in order what isn't finished and no other process has. The name of a run that one has, if
+    /// there is any. Nothing of what was `said` is said again.
+    fn pass(
+        &self,
+        results: &mut Results,
+        (bench, bar): (&Bench, &ProgressBar),
+        context: &Context,
+        said: &mut BTreeSet<String>,
+        after: &mut dyn FnMut(&Results, &Bench) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<String>> {
+        let interrupted = interrupt_flag();
         let total = self.planned();
+        let mut awaited = None;
         for (seed, variant) in self.order() {
             let is_done = |run: &Finished| (run.seed, run.variant) == (seed, variant);
             if results.runs.iter().any(is_done) {
                 continue;
             }
             let unit = self.unit(variant, seed);
-            let left = self.time_left(&results);
+            let left = self.time_left(results);
             let left = left.map_or_else(
                 || "time unknown".to_owned(),
                 |seconds| format!("about {} left", rough_duration(seconds)),
@@ -187,9 +227,18 @@ impl Sweep {
             let message = format!("{} of {total} runs, {left}", results.runs.len());
             bar.set_position(results.runs.len() as u64);
             bar.set_message(message.clone());
-            context.say(|| tracing::info!("{message}; now {}", unit.name));
-            let run = self.one(&unit, (seed, variant), &bench, (context, &interrupted));
-            let (groundwork, run) = run.map_err(|error| explain(error, &unit.name))?;
+            if said.insert(unit.name.clone()) {
+                context.say(|| tracing::info!("{message}; now {}", unit.name));
+            }
+            let run = self.one(&unit, (seed, variant), bench, (context, &interrupted));
+            let (groundwork, run) = match run {
+                Ok(run) => run,
+                Err(error) if error.is::<InUse>() => {
+                    awaited.get_or_insert(unit.name);
+                    continue;
+                }
+                Err(error) => return Err(explain(error, &unit.name)),
+            };
             for (work, trained) in groundwork {
                 let mut known = results.groundwork.iter();
                 if !known.any(|known| (known.0, known.1) == (seed, work)) {
@@ -197,11 +246,9 @@ impl Sweep {
                 }
             }
             results.runs.push(run);
-            after(&results, &bench)?;
+            after(results, bench)?;
         }
-        bar.finish_and_clear();
-        after(&results, &bench)?;
-        Ok(results)
+        Ok(awaited)
     }
 
     /// One variant on one seed, after what it starts from.
