@@ -388,8 +388,7 @@ fn two_processes_share_a_sweep_out() {
 fn real_faces_are_shared_out_between_descriptions_and_utterances() {
     let corpus = "--corpus faces --root corpus";
     let (_folder, sandbox) = sandbox(corpus, [80, 48]);
-    miniature::write_faces(&sandbox.path("fer2013"), [6, 3, 4]).unwrap();
-    miniature::write_texts(&sandbox.path("goemotions")).unwrap();
+    miniature::write_sources(&sandbox.path(""), [6, 3, 4]).unwrap();
     let build = "data build-scenes --faces fer2013 --texts goemotions --out corpus";
     assert_eq!(sandbox.run(&words(build)).code, Some(0));
     // Two variants: plain InfoNCE, and the recipe's β.

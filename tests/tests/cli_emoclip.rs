@@ -65,8 +65,7 @@ fn losses(file: &Path) -> Vec<String> {
 #[test]
 fn a_model_is_trained_on_real_faces_from_the_towers_of_an_emotionclip_and_goes_on() {
     let (_folder, sandbox) = sandbox();
-    miniature::write_faces(&sandbox.path("fer2013"), [6, 3, 4]).unwrap();
-    miniature::write_texts(&sandbox.path("goemotions")).unwrap();
+    miniature::write_sources(&sandbox.path(""), [6, 3, 4]).unwrap();
     let build = "data build-scenes --faces fer2013 --texts goemotions --out corpus";
     assert_eq!(sandbox.run(&words(build)).code, Some(0));
     let train =

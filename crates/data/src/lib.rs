@@ -7,6 +7,7 @@ mod description;
 pub mod dfer;
 pub mod faces;
 pub mod folder;
+pub mod folder_lock;
 pub mod goemotions;
 mod guard;
 pub mod pairs;

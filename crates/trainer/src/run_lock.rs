@@ -1,15 +1,15 @@
 //! One process in a run's folder at a time: two would mix their checkpoints and metrics.
 
 use std::fmt;
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use emotionclip_data::folder_lock::FolderLock;
 
-/// A run's folder, locked. The system releases it when the process ends, however it ends.
+/// A run's folder, locked.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    _lock: FolderLock,
 }
 
 /// Another process works in the folder.
@@ -39,17 +39,13 @@ impl RunLock {
     pub fn take(folder: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("{}: cannot create the run's folder", folder.display()))?;
-        let path = folder.join(".lock");
-        let file =
-            File::create(&path).with_context(|| format!("{}: cannot create it", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(anyhow::Error::new(InUse {
+        let lock = FolderLock::take(folder)
+            .with_context(|| format!("{}: cannot lock the run's folder", folder.display()))?;
+        match lock {
+            Some(lock) => Ok(Self { _lock: lock }),
+            None => Err(anyhow::Error::new(InUse {
                 folder: folder.to_owned(),
             })),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("{}: cannot lock it", path.display()))
-            }
         }
     }
 }

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::error::PrepareError;
+use crate::folder_lock::FolderLock;
 
 /// How names of unfinished files and folders begin.
 pub(super) const PARTIAL: &str = ".partial-";
@@ -31,8 +32,7 @@ const LARGEST_FILE: u64 = 1 << 30;
 #[derive(Debug)]
 pub struct WorkFolder {
     root: PathBuf,
-    /// Released by the system when the process ends, however it ends.
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl WorkFolder {
@@ -42,20 +42,10 @@ impl WorkFolder {
     /// If it can't be written, or another process works in it.
     pub fn open(root: &Path) -> Result<Self, PrepareError> {
         std::fs::create_dir_all(root.join("videos")).map_err(PrepareError::io(root))?;
-        let path = root.join(".lock");
-        let lock = File::create(&path).map_err(PrepareError::io(&path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(PrepareError::Locked(root.to_owned()));
-            }
-            Err(std::fs::TryLockError::Error(error)) => {
-                return Err(PrepareError::Io { path, error });
-            }
-        }
+        let lock = FolderLock::take(root).map_err(PrepareError::io(root))?;
         Ok(Self {
             root: root.to_owned(),
-            _lock: lock,
+            _lock: lock.ok_or_else(|| PrepareError::Locked(root.to_owned()))?,
         })
     }
 

@@ -64,8 +64,8 @@ fn stage(
 /// stay as they are while pictures find the groups. What a variant's β decides is the loss between
 /// pictures and texts, as in the paper. Of real faces, the texts stay as they are from then on:
 /// learning along with faces, they became constants. And between faces that fill the frame and
-/// several of them stands one face anywhere in it, as large as in company: a size that it was not
-/// learned at.
+/// several of them stands one face of any size anywhere in it: in company a face is smaller than it
+/// was learned at.
 pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
     use FigureCount::{Mixed, Placed, Single};
     use StageInput::{Clip, Peak, Utterances};
@@ -200,9 +200,6 @@ pub enum Level {
 }
 
 impl Level {
-    /// Those that several variants can share.
-    const SHARED: [Self; 2] = [Self::Encoders, Self::Frames];
-
     fn of(stage: &Stage) -> Self {
         let shows_one = stage.input == StageInput::Utterances
             || matches!(stage.figures, FigureCount::Single | FigureCount::Placed);
@@ -248,15 +245,13 @@ pub fn stages_of(recipe: &RunConfig, level: Level) -> Vec<Stage> {
 pub enum Groundwork {
     /// Learning from descriptions.
     Descriptions,
-    /// Then the recipe's stages of a level, after those of the levels below.
+    /// Then the recipe's stages of [`Level::Encoders`]; or after them those of [`Level::Frames`].
     Stages {
-        /// The level.
-        level: Level,
         /// What happens to the frame encoder; `Trained` until a stage shows pictures.
         frame: TowerMode,
         /// What happens to the text encoder.
         text: TowerMode,
-        /// How the subject is told, and β; none at [`Level::Encoders`].
+        /// How the subject is told, and β, which make it [`Level::Frames`].
         told: Option<(SubjectEncoding, f64)>,
     },
 }
@@ -265,10 +260,9 @@ impl Groundwork {
     /// What a variant starts from, each after the one before.
     pub fn chain(recipe: &RunConfig, variant: &Variant) -> Vec<Self> {
         let Towers { frame, text, .. } = variant.towers;
-        let told = Some((variant.subject, variant.beta));
-        let mut chain: Vec<Self> = Level::SHARED
+        let mut chain: Vec<Self> = [None, Some((variant.subject, variant.beta))]
             .into_iter()
-            .filter_map(|level| Self::at(level, recipe, [frame, text], told))
+            .filter_map(|told| Self::stages(recipe, [frame, text], told))
             .collect();
         if !chain.is_empty() || variant.needs_pretraining() {
             chain.insert(0, Self::Descriptions);
@@ -278,25 +272,20 @@ impl Groundwork {
 
     /// What comes before it.
     pub fn before(self, recipe: &RunConfig) -> Option<Self> {
-        let Self::Stages {
-            level, frame, text, ..
-        } = self
-        else {
+        let Self::Stages { frame, text, told } = self else {
             return None;
         };
-        let below = (level > Level::Encoders)
-            .then(|| Self::at(Level::Encoders, recipe, [frame, text], None))
-            .flatten();
+        let below = told.and_then(|_| Self::stages(recipe, [frame, text], None));
         Some(below.unwrap_or(Self::Descriptions))
     }
 
-    /// What a level teaches such encoders, if anything.
-    fn at(
-        level: Level,
+    /// The stages that teach such encoders anything, if there are any.
+    fn stages(
         recipe: &RunConfig,
         [frame, text]: [TowerMode; 2],
         told: Option<(SubjectEncoding, f64)>,
     ) -> Option<Self> {
+        let level = level_of(told);
         let stages = stages_of(recipe, level);
         if !stages.iter().any(|stage| teaches(stage, [frame, text])) {
             return None;
@@ -305,13 +294,12 @@ impl Groundwork {
         let shows_pictures =
             until_here.any(|(stage, of)| of <= level && stage.input != StageInput::Utterances);
         Some(Self::Stages {
-            level,
             frame: match shows_pictures {
                 true => frame,
                 false => TowerMode::Trained,
             },
             text,
-            told: told.filter(|_| level > Level::Encoders),
+            told,
         })
     }
 
@@ -325,10 +313,7 @@ impl Groundwork {
 
     /// Name of its folder.
     pub fn slug(self) -> String {
-        let Self::Stages {
-            frame, text, told, ..
-        } = self
-        else {
+        let Self::Stages { frame, text, told } = self else {
             return "pretrained".to_owned();
         };
         let mut slug = "shared".to_owned();
@@ -348,6 +333,14 @@ impl Groundwork {
             }
         }
         slug
+    }
+}
+
+/// The level of stages that know so much of a variant.
+fn level_of(told: Option<(SubjectEncoding, f64)>) -> Level {
+    match told {
+        None => Level::Encoders,
+        Some(_) => Level::Frames,
     }
 }
 
@@ -375,19 +368,13 @@ pub fn groundwork(
     factor: f64,
     start: Option<PathBuf>,
 ) -> RunConfig {
-    let Groundwork::Stages {
-        level,
-        frame,
-        text,
-        told,
-    } = work
-    else {
+    let Groundwork::Stages { frame, text, told } = work else {
         return pretraining(recipe, seed, factor);
     };
     let mut config = scaled(recipe.clone(), factor);
     config.seed = seed;
     *config.corpus.seed_mut() = seed;
-    config.stages = stages_of(&config, level);
+    config.stages = stages_of(&config, level_of(told));
     config.stages.retain(|stage| teaches(stage, [frame, text]));
     config.start_from = start;
     let [frame, text] = going_on([frame, text], work.before(recipe));

@@ -265,30 +265,26 @@ fn shared_stages(sweep: &Sweep) -> Option<String> {
             "those of them that also tell the subject alike and have the same β",
         ),
     ];
+    let stages = |level| -> String {
+        let stages = recipe::stages_of(&recipe, level).into_iter();
+        let named = stages.map(|stage| format!("“{}” ({} steps)", stage.name, stage.steps));
+        named.collect::<Vec<_>>().join(", ")
+    };
     let shared: Vec<String> = levels
         .into_iter()
-        .filter_map(|(level, by)| {
-            let stages = recipe::stages_of(&recipe, level);
-            let stages: Vec<String> = stages
-                .iter()
-                .map(|stage| format!("“{}” ({} steps)", stage.name, stage.steps))
-                .collect();
-            (!stages.is_empty()).then(|| format!("{} by {by}", stages.join(", ")))
-        })
+        .map(|(level, by)| (stages(level), by))
+        .filter(|(stages, _)| !stages.is_empty())
+        .map(|(stages, by)| format!("{stages} by {by}"))
         .collect();
     if shared.is_empty() {
         return None;
     }
-    let own: Vec<String> = recipe::stages_of(&recipe, Level::Whole)
-        .iter()
-        .map(|stage| format!("“{}” ({} steps)", stage.name, stage.steps))
-        .collect();
     Some(format!(
         "Then every variant goes through the recipe’s stages. What nothing of a variant’s can change is trained once a seed \
          for all that agree in it: {}. The last stage is each variant’s own: {}. A stage that would teach a variant’s encoders \
          nothing is left out for it.",
         shared.join("; "),
-        own.join(", ")
+        stages(Level::Whole)
     ))
 }
 

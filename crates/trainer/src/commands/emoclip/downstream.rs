@@ -25,6 +25,7 @@ use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput as _, bad_input};
 use crate::models::read_back;
 use crate::pretrain::interrupt_flag;
+use crate::run_lock::RunLock;
 
 const MODEL: &str = "model.safetensors";
 const REPORT: &str = "report.html";
@@ -147,6 +148,7 @@ pub fn run(args: &DownstreamArgs, context: &Context) -> anyhow::Result<()> {
     let temporal = &start.model.temporal;
     let (train_window, test_window) =
         recipe.windows(temporal.config().frames, temporal.max_frames())?;
+    let _lock = RunLock::take(&args.run)?;
     let config_text = write_config(&args.run, &config)?;
 
     let outputs = table.names.len();

@@ -32,6 +32,7 @@ use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput as _, bad_input};
 use crate::models::ModelArgs;
 use crate::pretrain::{faces_card, interrupt_flag};
+use crate::run_lock::RunLock;
 
 const MODEL: &str = "model.safetensors";
 
@@ -206,6 +207,7 @@ pub fn run(args: &FacesArgs, context: &Context) -> anyhow::Result<()> {
         ..FaceConfig::default()
     };
     let corpus = FaceCorpus::new(corpus, data).or_bad_input("--root")?;
+    let _lock = RunLock::take(&args.run)?;
     write_config(&args.run, &config)?;
     let mut training = Training::open(
         &args.run,

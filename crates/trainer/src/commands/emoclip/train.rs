@@ -31,6 +31,7 @@ use super::training::Training;
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput as _, bad_input};
 use crate::pretrain::interrupt_flag;
+use crate::run_lock::RunLock;
 
 const MODEL: &str = "model.safetensors";
 const PREDICTIONS: &str = "predictions.json";
@@ -260,6 +261,7 @@ pub fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<()> {
         device: &device,
     };
     let windows = run.windows()?;
+    let _lock = RunLock::take(&args.run)?;
     let config_text = write_config(&args.run, &config)?;
     let interrupted = interrupt_flag();
     let mut finished = Vec::with_capacity(units.len());

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use burn::tensor::{Tensor, TensorData};
 use emotionclip::Emotion;
 use emotionclip::optim::{KeyedOptimizer, Method, Rate, WeightDecay};
@@ -28,6 +27,7 @@ use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
 use crate::inputs::files::read_file;
 use crate::pretrain::interrupt_flag;
+use crate::run_lock::RunLock;
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -112,6 +112,7 @@ struct Run {
     trained: Trained,
     state: RunState,
     metrics: JsonlSink,
+    _lock: RunLock,
 }
 
 impl Run {
@@ -147,6 +148,8 @@ impl Run {
         let mut classifier = PretrainedTextClassifier::new(model)?;
         let train = Encoded::new(&train, &classifier);
         let dev = Encoded::new(&dev, &classifier);
+        // A new run leaves nothing behind if it is refused below.
+        let lock = args.resume.then(|| RunLock::take(&folder)).transpose()?;
         let saved = args.resume.then(|| folder.join(CHECKPOINT));
         let saved = saved.filter(|path| path.exists());
         let found = match &config.vectors {
@@ -166,8 +169,7 @@ impl Run {
             }
             None => RunState::default(),
         };
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("{}: cannot create the run's folder", folder.display()))?;
+        let lock = lock.map_or_else(|| RunLock::take(&folder), Ok)?;
         write_atomically(&folder.join(CONFIG), config.to_toml()?.as_bytes())?;
         let path = folder.join(METRICS);
         let mut metrics = if state.step > 0 && path.exists() {
@@ -193,6 +195,7 @@ impl Run {
             trained,
             state,
             metrics,
+            _lock: lock,
         })
     }
 
