@@ -16,7 +16,7 @@ mod failure;
 mod inputs;
 mod models;
 mod pretrain;
-mod run_lock;
+mod run_folder;
 
 use std::process::ExitCode;
 

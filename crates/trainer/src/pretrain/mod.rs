@@ -20,12 +20,13 @@ pub use config::{
     CorpusConfig, RunConfig, Stage, StageInput, StageSubjects, StageTexts, TowerMode, Towers,
 };
 pub use corpus::{Source, corpus_labels, drawn, faces_card};
-pub use run::{CONFIG, MODEL, Outcome, Run, interrupt_flag};
+pub use run::{MODEL, Outcome, Run, interrupt_flag};
 pub use text_start::TextStart;
 pub use validation::{accuracy, argmax, classify, embed_corpus, emotion_labels, rows_of_seven};
 
 use crate::context::Context;
 use crate::failure::bad_input;
+use crate::run_folder::existing_config;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -216,7 +217,7 @@ fn parse_direction(text: &str) -> Result<KlDirection, String> {
 /// Bad input, or a run that failed; the newest good checkpoint stays.
 pub fn run(args: &PretrainArgs, context: &Context) -> anyhow::Result<()> {
     let mut config = if args.resume {
-        RunConfig::read(&args.run.join(CONFIG))?
+        RunConfig::read(&existing_config(&args.run)?)?
     } else if let Some(path) = &args.config {
         RunConfig::read(path)?
     } else if let Some(preset) = args.release {

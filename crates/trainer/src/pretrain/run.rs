@@ -28,10 +28,8 @@ use super::text_start::{self, TextStart};
 use super::validation::{accuracy, classify, classify_frames, described};
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
-use crate::run_lock::RunLock;
+use crate::run_folder::{CONFIG, RunLock, occupied, refuse_existing};
 
-/// The run's resolved configuration, in its folder.
-pub const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 /// The trained model, in the run's folder.
 pub const MODEL: &str = "model.safetensors";
@@ -101,7 +99,7 @@ impl Run {
     /// # Errors
     ///
     /// Bad input if a new run would overwrite one, or there is nothing to resume;
-    /// [`InUse`](crate::run_lock::InUse) while another process works on it.
+    /// [`InUse`](crate::run_folder::InUse) while another process works on it.
     pub fn open(
         folder: &Path,
         config: RunConfig,
@@ -112,13 +110,15 @@ impl Run {
         // A new run leaves nothing behind if its settings are refused below.
         let lock = folder.is_dir().then(|| RunLock::take(folder)).transpose()?;
         let refuse_another = || -> anyhow::Result<()> {
-            if !resume && (checkpoints.latest()?.is_some() || folder.join(CONFIG).exists()) {
-                return Err(bad_input(format!(
-                    "{}: there is a run already; continue it with --resume or name another --run",
-                    folder.display()
-                )));
+            if resume {
+                return Ok(());
             }
-            Ok(())
+            refuse_existing(folder)?;
+            // Checkpoints whose configuration was deleted are somebody's still.
+            match checkpoints.latest()? {
+                Some(_) => Err(occupied(folder)),
+                None => Ok(()),
+            }
         };
         refuse_another()?;
         let latest = checkpoints.latest()?;

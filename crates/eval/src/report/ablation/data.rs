@@ -29,6 +29,8 @@ pub struct AblationReport {
     pub rows: Vec<AblationRow>,
     /// The tables, which name rows.
     pub tables: Vec<AblationTable>,
+    /// What is known of the paper's figures.
+    pub published_note: String,
     /// What 'pretrained' means.
     pub pretraining: Option<PretrainingNote>,
     /// Wall-clock seconds of all training and measuring, pre-training included.
@@ -122,8 +124,6 @@ pub struct AblationTable {
     pub rows: Vec<String>,
     /// Shown as a plot over β too.
     pub is_sweep: bool,
-    /// What is known of the paper's figures.
-    pub published_note: String,
 }
 
 /// How the weights came about that variants start from.

@@ -221,6 +221,9 @@ mod tests {
         assert!(line("| sap |").contains("| 52.0 ± 1.7 | **+20.0 ± 2.5** | 57.0 ± 1.7 |"));
         assert!(line("| sap |").contains("| 30.0 ± 0.0 |"), "four people");
         assert!(!markdown.contains("absent"));
+        for said_once in ["Empty mask: ", "As in the first table"] {
+            assert_eq!(markdown.matches(said_once).count(), 1, "{said_once}");
+        }
         let html = report("").to_html();
         assert!(html.contains("52.0 ± 1.7<span class=\"range clear\">+20.0 ± 2.5</span>"));
         assert!(html.contains("<th scope=\"row\">vanilla<span class=\"tag\">base</span>"));

@@ -108,9 +108,16 @@ fn section(report: &AblationReport, table: &AblationTable) -> String {
     )
 }
 
-/// What the numbers of a table are.
+/// What the numbers of a table are; at length for the first one that is shown.
 pub(super) fn caption(report: &AblationReport, table: &AblationTable) -> String {
     let base = report.row(&table.base).map_or("", |row| row.name.as_str());
+    let mut shown = report
+        .tables
+        .iter()
+        .filter(|one| !report.rows_of(one).is_empty());
+    if shown.next().is_some_and(|first| first.id != table.id) {
+        return format!("As in the first table; differences are from “{base}”.");
+    }
     format!(
         "Accuracy for the subject in per cent, mean ± standard deviation over {}. Below it, \
          the difference from “{base}” in points, paired by seed, with its 95% interval; set in bold \
@@ -121,7 +128,7 @@ pub(super) fn caption(report: &AblationReport, table: &AblationTable) -> String 
             count => format!("{count} seeds"),
         },
         report.most_people,
-        table.published_note
+        report.published_note
     )
 }
 

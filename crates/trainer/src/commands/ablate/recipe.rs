@@ -98,11 +98,9 @@ pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
                 norm: StemNorm::Batch,
             };
             // Faces in company are a third of the frame wide, and a human token finds its few patches
-            // among 25 sooner than among `nano`'s 64: in one trial each SAP read 0.30 and 0.24 of the
-            // subjects of mixed validation scenes.
+            // among 25 sooner than among `nano`'s 64.
             (vision.image_size, vision.patch_size) = (80, 16);
-            // A way to tell the subject is learned sooner where nobody else is there: without this stage
-            // SAP read 0.27 of them, with it 0.31.
+            // A way to tell the subject is learned sooner where nobody else is there.
             let told = alone("one face, told", Placed, 500, (0.5, 0.6));
             let everyone = Stage {
                 freeze_text: true,

@@ -12,7 +12,9 @@ use super::measure::Bench;
 use super::options::CorpusKind;
 use super::recipe::{self, Groundwork};
 use super::sweep::{Finished, Results, Sweep};
-use super::texts::{PUBLISHED_FULL, described, facts, model_name, pretraining, warnings};
+use super::texts::{
+    PUBLISHED_FULL, PUBLISHED_NOTE, described, facts, model_name, pretraining, warnings,
+};
 use super::variants::{FULL, Variant};
 use crate::context::{command_line, write_atomically};
 use crate::pretrain::CorpusConfig;
@@ -159,6 +161,7 @@ fn build(
             .iter()
             .map(|table| described(sweep, table))
             .collect(),
+        published_note: PUBLISHED_NOTE.to_owned(),
         pretraining: Some(pretraining(sweep, kind, results, examples)),
         rows,
         seconds,

@@ -16,8 +16,8 @@ use super::measure::{Bench, Interrupted};
 use super::recipe::essence;
 use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
-use crate::pretrain::{CONFIG, MODEL, Run, RunConfig};
-use crate::run_lock::RunLock;
+use crate::pretrain::{MODEL, Run, RunConfig};
+use crate::run_folder::{CONFIG, RunLock};
 
 /// What training gave, written when it is finished.
 const TRAINED: &str = "trained.json";
@@ -128,7 +128,7 @@ impl Unit {
     ///
     /// # Errors
     ///
-    /// [`Interrupted`] after saving; [`InUse`](crate::run_lock::InUse) while another process trains it;
+    /// [`Interrupted`] after saving; [`InUse`](crate::run_folder::InUse) while another process trains it;
     /// a run that failed.
     pub fn train(&self, context: &Context, interrupted: &AtomicBool) -> anyhow::Result<Trained> {
         self.check()?;
@@ -180,7 +180,7 @@ impl Unit {
     ///
     /// # Errors
     ///
-    /// [`Interrupted`]; [`InUse`](crate::run_lock::InUse) while another process measures it; a model
+    /// [`Interrupted`]; [`InUse`](crate::run_folder::InUse) while another process measures it; a model
     /// file that was changed.
     pub fn measure(
         &self,

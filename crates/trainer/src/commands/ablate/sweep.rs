@@ -15,7 +15,7 @@ use super::run::{Measured, Trained, Unit};
 use crate::context::Context;
 use crate::failure::{BadInput, bad_input};
 use crate::pretrain::{MODEL, RunConfig, interrupt_flag};
-use crate::run_lock::InUse;
+use crate::run_folder::InUse;
 
 /// A frame that is only encoded, in units of one that is trained on too.
 const MEASURED_FRAME: f64 = 0.35;

@@ -18,14 +18,13 @@ use super::clips::{self, Purpose, ahead, draws, varied};
 use super::models;
 use super::output::{regression_text, write_report};
 use super::recipe::{Recipe, RecipeArgs};
-use super::run_folder::{open_config, write_config};
 use super::scores::{ScoreTable, ScoredClip};
 use super::training::Training;
 use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput as _, bad_input};
 use crate::models::read_back;
 use crate::pretrain::interrupt_flag;
-use crate::run_lock::RunLock;
+use crate::run_folder::{RunLock, open_config, write_config};
 
 const MODEL: &str = "model.safetensors";
 const REPORT: &str = "report.html";

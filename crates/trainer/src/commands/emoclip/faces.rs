@@ -26,13 +26,12 @@ use serde::{Deserialize, Serialize};
 use super::super::export::{PrecisionName, at_precision};
 use super::clips::{Purpose, draws};
 use super::recipe::{Recipe, RecipeArgs};
-use super::run_folder::{open_config, write_config};
 use super::training::Training;
 use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput as _, bad_input};
 use crate::models::ModelArgs;
 use crate::pretrain::{faces_card, interrupt_flag};
-use crate::run_lock::RunLock;
+use crate::run_folder::{RunLock, open_config, write_config};
 
 const MODEL: &str = "model.safetensors";
 

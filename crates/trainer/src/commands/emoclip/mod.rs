@@ -9,7 +9,6 @@ mod models;
 mod output;
 mod prototypes;
 mod recipe;
-mod run_folder;
 mod scores;
 mod train;
 mod training;

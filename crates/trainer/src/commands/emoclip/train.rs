@@ -26,12 +26,11 @@ use super::models;
 use super::output::{folded_text, left_out_text, write_report};
 use super::prototypes::{ClassTexts, predict};
 use super::recipe::{Recipe, RecipeArgs};
-use super::run_folder::{open_config, write_config};
 use super::training::Training;
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput as _, bad_input};
 use crate::pretrain::interrupt_flag;
-use crate::run_lock::RunLock;
+use crate::run_folder::{RunLock, open_config, write_config};
 
 const MODEL: &str = "model.safetensors";
 const PREDICTIONS: &str = "predictions.json";

@@ -27,9 +27,8 @@ use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
 use crate::inputs::files::read_file;
 use crate::pretrain::interrupt_flag;
-use crate::run_lock::RunLock;
+use crate::run_folder::{CONFIG, RunLock, existing_config, refuse_existing};
 
-const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const MODEL: &str = "model.safetensors";
@@ -57,7 +56,7 @@ struct TrainResult {
 /// Bad input, or a run that failed; the newest checkpoint stays.
 pub fn run(args: &TrainArgs, context: &Context) -> anyhow::Result<()> {
     let mut config = if args.resume {
-        TrainConfig::read(&args.run.join(CONFIG))?
+        TrainConfig::read(&existing_config(&args.run)?)?
     } else if let Some(path) = &args.config {
         TrainConfig::read(path)?
     } else {
@@ -123,11 +122,8 @@ impl Run {
         context: &Context,
     ) -> anyhow::Result<Self> {
         let folder = args.run.clone();
-        if !args.resume && folder.join(CONFIG).exists() {
-            return Err(bad_input(format!(
-                "{}: there is a run already; continue it with --resume or name another --run",
-                folder.display()
-            )));
+        if !args.resume {
+            refuse_existing(&folder)?;
         }
         let train = read_part(data, Split::Train)?;
         let dev = read_part(data, Split::Validation)?;
