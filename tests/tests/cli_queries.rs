@@ -71,6 +71,8 @@ fn zero_shot_reads_single_inputs_with_labels_of_ones_own() {
         "--input",
         "faces/joy/0.png",
         "faces/anger",
+        "--subject",
+        "whole",
         "--labels",
         "calm,angry",
         "--template",

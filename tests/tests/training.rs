@@ -111,6 +111,17 @@ fn start(folder: &Path, run: &str, resume: bool) -> Child {
     command.spawn().unwrap()
 }
 
+/// Ctrl-C.
+#[cfg(unix)]
+fn interrupt(child: Child) -> std::process::Output {
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    child.wait_with_output().unwrap()
+}
+
 fn checkpoints(run: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(run.join("checkpoints")) else {
         return Vec::new();
@@ -166,6 +177,16 @@ fn a_killed_run_resumes_to_the_same_numbers() {
         losses(&sandbox.path("whole")),
         "every step once, the same loss"
     );
+    // A finished run tells the same once more.
+    let metrics = std::fs::read(run.join("metrics.jsonl")).unwrap();
+    let again = sandbox.json(&["pretrain", "--run", "killed", "--resume"]);
+    assert_eq!(again["final_loss"], whole["final_loss"]);
+    assert_eq!(again["validation_accuracy"], whole["validation_accuracy"]);
+    assert_eq!(std::fs::read(run.join("metrics.jsonl")).unwrap(), metrics);
+    sandbox.refuses(
+        &["pretrain", "--run", "nowhere", "--resume"],
+        &["nowhere", "no run to resume"],
+    );
 }
 
 #[cfg(unix)]
@@ -174,12 +195,7 @@ fn ctrl_c_saves_and_stops() {
     let (folder, sandbox) = sandbox();
     let child = start(folder.path(), "stopped", false);
     wait_for_step(&sandbox.path("stopped"), 2);
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(sent.success());
-    let output = child.wait_with_output().unwrap();
+    let output = interrupt(child);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() {
         // The run was faster than the signal: nothing to resume, and nothing lost.
@@ -193,6 +209,55 @@ fn ctrl_c_saves_and_stops() {
     let whole = sandbox.json(&["pretrain", "--config", "run.toml", "--run", "whole"]);
     let resumed = sandbox.json(&["pretrain", "--run", "stopped", "--resume"]);
     assert_eq!(resumed["model_sha256"], whole["model_sha256"]);
+}
+
+/// The first of the README's commands, on a fiftieth of its steps.
+#[cfg(unix)]
+#[test]
+fn the_embedded_run_goes_on_after_ctrl_c_to_its_whole_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::new(folder.path());
+    let child = Command::new(program())
+        .args(["--budget", "0.02", "--checkpoint-every", "4"])
+        .args(["--device", "cpu", "--quiet"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let run = sandbox.path("runs/nano");
+    wait_for_step(&run, 4);
+    let output = interrupt(child);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("continue with --resume"), "{stderr}");
+    let before = losses(&run);
+    sandbox.refuses(
+        &["--run", "nowhere", "--resume"],
+        &["nowhere", "no run to resume"],
+    );
+
+    let summary = sandbox.json(&["--resume"]);
+    let steps: Vec<u64> = losses(&run).iter().map(|(step, _)| *step).collect();
+    assert!(before.len() < steps.len());
+    assert_eq!(losses(&run)[..before.len()], before);
+    assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<_>>());
+    for share in [
+        "zero_shot_accuracy",
+        "probe_accuracy",
+        "unseen_utterance_accuracy",
+        "empty_mask_accuracy",
+    ] {
+        let value = summary[share].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&value), "{share}: {value}");
+    }
+    let train_seconds = summary["train_seconds"].as_f64().unwrap();
+    assert!(summary["total_seconds"].as_f64().unwrap() > train_seconds);
+    let report = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(report.starts_with("<!DOCTYPE html>") && !report.contains("NaN"));
+    let saved = std::fs::read(run.join("summary.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&saved).unwrap(), summary);
+    assert!(!sandbox.path("runs/nano-2").exists());
 }
 
 #[test]

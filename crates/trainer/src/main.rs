@@ -33,6 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EXAMPLES: &str = "\
 Examples:
   trainer                                        # the embedded run, report in runs/nano/
+  trainer --resume                               # goes on with it after an interruption
   trainer --compare vanilla --second-seed 7      # beside a model that can't know the subject
   trainer predict clip.mp4 --report readings.html
   trainer pretrain --run runs/mine --resume";

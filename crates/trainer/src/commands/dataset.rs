@@ -8,6 +8,7 @@ use emotionclip_data::folder::{FolderDataset, FolderOptions};
 
 use crate::failure::bad_input;
 use crate::inputs::subject::SubjectChoice;
+use crate::models::OpenedModel;
 
 /// Options on what of a clip is looked at.
 #[derive(clap::Args, Clone, Debug)]
@@ -15,7 +16,7 @@ pub struct ViewArgs {
     /// Who the subject is: whole, none, face[:n], detect[:n], box:x1,y1,x2,y2,
     /// crop:x1,y1,x2,y2 (pixels; the box alone fills the frame) or mask:FILE
     ///
-    /// Default: whole; for predict with the built-in mini, face.
+    /// Default: whole; for predict and zero-shot --input with the built-in mini, face.
     #[arg(long, value_name = "SUBJECT")]
     pub subject: Option<SubjectChoice>,
     /// Frames per second at which videos are read
@@ -27,6 +28,12 @@ impl ViewArgs {
     /// The subject asked for, else the whole picture.
     pub fn subject(&self) -> SubjectChoice {
         self.subject.clone().unwrap_or(SubjectChoice::Whole)
+    }
+
+    /// The subject asked for, else as the model wants to be shown a picture or a video.
+    pub fn subject_for(&self, model: &OpenedModel) -> SubjectChoice {
+        let asked = self.subject.clone();
+        asked.unwrap_or_else(|| model.default_subject())
     }
 }
 

@@ -131,10 +131,7 @@ struct Watched {
 pub fn run(args: &PredictArgs, context: &Context) -> anyhow::Result<()> {
     let media = Media::open(&args.input).map_err(bad_input)?;
     let model = args.model.open(context)?;
-    let choice = match &args.view.subject {
-        Some(choice) => choice.clone(),
-        None => model.default_subject(),
-    };
+    let choice = args.view.subject_for(&model);
     let subject = Subject::read(&choice)?;
     let labels = args.labels.label_set(None, &model.label_texts()?)?;
     let format = args.out.as_deref().map(Format::of).transpose()?;

@@ -102,9 +102,13 @@ struct DatasetResult<'a> {
 /// # Errors
 /// Bad input for labels, files or a model that can't be used; a failing device.
 pub fn run(args: &ZeroShotArgs, context: &Context) -> anyhow::Result<()> {
-    // What costs nothing is checked before the model is loaded.
-    let subject = Subject::read(&args.view.subject())?;
     let model = args.model.open(context)?;
+    // What costs nothing is checked before the model is loaded. A dataset's faces are cut out often,
+    // so only single inputs are shown as the model likes best.
+    let subject = Subject::read(&match &args.root {
+        Some(_) => args.view.subject(),
+        None => args.view.subject_for(&model),
+    })?;
     let texts = model.label_texts()?;
     match &args.root {
         Some(root) => {

@@ -8,7 +8,7 @@ mod measure;
 mod panels;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use emotionclip::config::SubjectEncoding;
@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::context::{Context, write_atomically};
 use crate::pretrain::{Outcome, Overrides, Run, RunConfig};
+use crate::run_folder::{CONFIG, existing_config};
 use measure::Measurements;
 
 /// What the embedded run can be told.
@@ -24,6 +25,10 @@ pub struct DemoArgs {
     /// Folder of the run; a number is added if it exists
     #[arg(long, default_value = "runs/nano", value_name = "DIR")]
     pub run: PathBuf,
+    /// Go on with the run in the folder after any interruption; --compare and --second-seed have to be
+    /// given again
+    #[arg(long)]
+    pub resume: bool,
     /// Train a second model at the same budget and put it beside the first
     #[arg(long, value_enum, value_name = "WHAT")]
     pub compare: Option<Comparison>,
@@ -103,6 +108,8 @@ struct Trial {
     outcome: Outcome,
     measurements: Measurements,
     vanilla: Option<(Outcome, f64)>,
+    /// Seconds of training before this process.
+    earlier_seconds: f64,
 }
 
 /// Runs everything and writes `report.html` and `summary.json`.
@@ -112,10 +119,18 @@ struct Trial {
 /// If training or a measurement fails, or the disk refuses.
 pub fn run(args: &DemoArgs, context: &Context) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut config = RunConfig::nano();
+    let mut config = if args.resume {
+        RunConfig::read(&existing_config(&args.run)?)?
+    } else {
+        RunConfig::nano()
+    };
     args.overrides.apply(&mut config)?;
-    let folder = unused(&args.run);
-    let trial = try_seed(&folder, config.clone(), args.compare, context)?;
+    let folder = if args.resume {
+        args.run.clone()
+    } else {
+        unused(&args.run)
+    };
+    let trial = try_seed(&folder, config.clone(), args, context)?;
     let second = args
         .second_seed
         .map(|seed| {
@@ -125,16 +140,13 @@ pub fn run(args: &DemoArgs, context: &Context) -> anyhow::Result<()> {
                 ..Overrides::default()
             }
             .apply(&mut config)?;
-            try_seed(
-                &folder.join(format!("seed-{seed}")),
-                config,
-                args.compare,
-                context,
-            )
+            try_seed(&folder.join(format!("seed-{seed}")), config, args, context)
         })
         .transpose()?;
     let report_path = folder.join("report.html");
-    let total_seconds = started.elapsed().as_secs_f64();
+    let trials = std::iter::once(&trial).chain(&second);
+    let earlier: f64 = trials.map(|trial| trial.earlier_seconds).sum();
+    let total_seconds = earlier + started.elapsed().as_secs_f64();
     let page = report::build(&trial, second.as_ref(), total_seconds)?;
     write_atomically(&report_path, page.to_html().as_bytes())?;
     let summary = summarise(&trial, second.as_ref(), total_seconds, report_path);
@@ -144,20 +156,27 @@ pub fn run(args: &DemoArgs, context: &Context) -> anyhow::Result<()> {
 }
 
 fn try_seed(
-    folder: &std::path::Path,
+    folder: &Path,
     config: RunConfig,
-    compare: Option<Comparison>,
+    args: &DemoArgs,
     context: &Context,
 ) -> anyhow::Result<Trial> {
-    let outcome = Run::open(folder, config.clone(), false, context)?.train(context)?;
+    let mut earlier_seconds = 0.0;
+    let mut train = |folder: &Path, config: RunConfig| {
+        // An interruption may have come before this one began.
+        let resume = args.resume && folder.join(CONFIG).exists();
+        let mut run = Run::open(folder, config, resume, context)?;
+        earlier_seconds += run.train_seconds();
+        run.train(context)
+    };
+    let outcome = train(folder, config.clone())?;
     let measurements = measure::all(&outcome.pretrained, &config, context)?;
-    let vanilla = match compare {
+    let vanilla = match args.compare {
         None => None,
         Some(Comparison::Vanilla) => {
             let mut twin = config.clone();
             twin.model.vision.subject = SubjectEncoding::Vanilla;
-            let outcome =
-                Run::open(&folder.join("vanilla"), twin, false, context)?.train(context)?;
+            let outcome = train(&folder.join("vanilla"), twin)?;
             let accuracy = measure::zero_shot(&outcome.pretrained, &config, context)?;
             Some((outcome, accuracy))
         }
@@ -167,11 +186,12 @@ fn try_seed(
         outcome,
         measurements,
         vanilla,
+        earlier_seconds,
     })
 }
 
 /// The folder, or the first of `folder-2`, `folder-3` … that does not exist.
-fn unused(folder: &std::path::Path) -> PathBuf {
+fn unused(folder: &Path) -> PathBuf {
     let mut candidate = folder.to_owned();
     let mut number = 2;
     while candidate.exists() {

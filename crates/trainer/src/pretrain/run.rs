@@ -15,7 +15,7 @@ use emotionclip::{EmotionClip, Pretrained};
 use emotionclip_data::synthetic::Split;
 use emotionclip_eval::sinks::{JsonlSink, TensorBoardSink};
 use indicatif::ProgressBar;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::batch::{BatchMaker, Prefetcher, loader_workers};
@@ -28,6 +28,7 @@ use super::text_start::{self, TextStart};
 use super::validation::{accuracy, classify, classify_frames, described};
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
+use crate::inputs::files::read_text;
 use crate::run_folder::{CONFIG, RunLock, occupied, refuse_existing};
 
 const METRICS: &str = "metrics.jsonl";
@@ -43,6 +44,35 @@ pub struct History {
     pub losses: Vec<(usize, f64, f64)>,
     /// Step and validation accuracy.
     pub validation: Vec<(usize, f64)>,
+}
+
+impl History {
+    /// What a run's metrics tell; nothing of a run that has none yet.
+    fn read(folder: &Path) -> anyhow::Result<Self> {
+        #[derive(Deserialize)]
+        struct Record {
+            step: usize,
+            loss: Option<f64>,
+            learning_rate: Option<f64>,
+            validation_accuracy: Option<f64>,
+        }
+        let path = folder.join(METRICS);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let mut history = Self::default();
+        for (number, line) in (1..).zip(read_text(&path)?.lines()) {
+            let record: Record = serde_json::from_str(line)
+                .or_bad_input(format!("{}, line {number}", path.display()))?;
+            if let (Some(loss), Some(rate)) = (record.loss, record.learning_rate) {
+                history.losses.push((record.step, loss, rate));
+            }
+            if let Some(accuracy) = record.validation_accuracy {
+                history.validation.push((record.step, accuracy));
+            }
+        }
+        Ok(history)
+    }
 }
 
 /// A finished run; as JSON what `pretrain --json` prints.
@@ -180,6 +210,11 @@ impl Run {
         })
     }
 
+    /// Seconds of training so far.
+    pub fn train_seconds(&self) -> f64 {
+        self.state.train_seconds
+    }
+
     /// Trains to the end, or until Ctrl-C, which saves and stops.
     ///
     /// # Errors
@@ -196,7 +231,8 @@ impl Run {
             self.pretrained.preprocess.clone(),
         )?;
         let mut batches = Prefetcher::new(maker.clone(), self.state.step..total, loader_workers())?;
-        let mut history = History::default();
+        // Cut at the checkpoint when the log was opened.
+        let mut history = History::read(&self.folder)?;
         let mut recent = Vec::new();
         let mut saved_at = Instant::now();
         let (mut waited, mut stepped) = (Duration::ZERO, Duration::ZERO);
@@ -261,11 +297,16 @@ impl Run {
             tracing::warn!("left out clip {skipped}");
         }
         let (last, _) = locate(&clips, total);
-        let validation_accuracy = self.validate(&validation, last)?;
-        history
-            .validation
-            .push((self.state.step, validation_accuracy));
-        log.validation(self.state.step, validation_accuracy)?;
+        let validation_accuracy = match history.validation.last() {
+            // A finished run, resumed.
+            Some((step, accuracy)) if *step == self.state.step => *accuracy,
+            _ => {
+                let accuracy = self.validate(&validation, last)?;
+                history.validation.push((self.state.step, accuracy));
+                log.validation(self.state.step, accuracy)?;
+                accuracy
+            }
+        };
         log.finish()?;
         self.checkpoints
             .save(&self.state, &self.pretrained, &self.optimizer)?;
