@@ -119,14 +119,8 @@ fn a_probe_is_fitted_saved_and_applied_to_its_own_model_only() {
             assert!((0.0..=1.0).contains(&value), "{score} {value}");
         }
     }
-    let reading = sandbox.json(&[
-        "predict",
-        "faces/joy/0.png",
-        "--subject",
-        "whole",
-        "--probe",
-        "probe.safetensors",
-    ]);
+    let reading = sandbox.json(&["predict", "faces/joy/0.png", "--probe", "probe.safetensors"]);
+    assert_eq!(reading["subject"], "whole", "as it was fitted");
     assert_eq!(reading["probe_labels"], serde_json::json!(["anger", "joy"]));
     assert_eq!(numbers(&reading["readings"][0]["probe"]).len(), 2);
     sandbox.write("small.safetensors", small_model().to_bytes().unwrap());

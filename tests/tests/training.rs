@@ -183,6 +183,12 @@ fn a_killed_run_resumes_to_the_same_numbers() {
     assert_eq!(again["final_loss"], whole["final_loss"]);
     assert_eq!(again["validation_accuracy"], whole["validation_accuracy"]);
     assert_eq!(std::fs::read(run.join("metrics.jsonl")).unwrap(), metrics);
+    for (flag, value) in [("--budget", "0.5"), ("--seed", "6")] {
+        sandbox.refuses(
+            &["pretrain", "--run", "killed", "--resume", flag, value],
+            &[flag, "leave it out to resume"],
+        );
+    }
     sandbox.refuses(
         &["pretrain", "--run", "nowhere", "--resume"],
         &["nowhere", "no run to resume"],

@@ -242,6 +242,29 @@ test('the sample clip, a video and a picture can be chosen', async () => {
   assert.equal(await page.isDisabled('#pause'), true);
 });
 
+test('a file that is chosen while the sample clip is fetched stays', async () => {
+  const clip = '**/clips/sample.webm';
+  let release;
+  const released = new Promise((resolve) => { release = resolve; });
+  await page.route(clip, async (route) => {
+    await released;
+    await route.continue();
+  });
+  const [request] = await Promise.all([page.waitForRequest(clip), page.click('[data-source="sample"]')]);
+  await page.setInputFiles('#video-file', repository('web/clips/sample.webm'));
+  await page.waitForSelector('[data-source="video"][aria-pressed="true"]');
+  const shown = () => page.evaluate(() => document.querySelector('#video').src);
+  const file = await shown();
+  assert.match(file, /^blob:/);
+  release();
+  await (await request.response()).finished();
+  await nextReading(page, 2);
+  assert.equal(await shown(), file);
+  assert.equal(await page.getAttribute('[data-source="video"]', 'aria-pressed'), 'true');
+  assert.equal(await page.getAttribute('[data-source="sample"]', 'aria-pressed'), 'false');
+  await page.unroute(clip);
+});
+
 test('after loading no request leaves the page, and nothing complains', () => {
   const own = new URL(env('PAGE_URL')).origin;
   const foreign = page.log.requests.filter(({ url }) => !url.startsWith(own) && !url.startsWith('blob:') && !url.startsWith('data:'));

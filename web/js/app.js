@@ -332,11 +332,15 @@ function showModel({ model, selfTest, preparation, heap }) {
 
 // ------------------------------------------------------------------ frames
 
-/** Sends a frame if the last was answered, enough time has passed and something is shown. */
-async function tick() {
+/**
+ * Sends a frame if the last was answered and something is shown; unless `once`, only if it isn't paused
+ * and enough time has passed.
+ */
+async function tick({ once = false } = {}) {
   const now = performance.now();
   const early = now - state.lastSent < 1000 / FRAMES_PER_SECOND - 8;
-  if (!state.engine || state.inFlight || state.paused || !sources.kind || (early && sources.isMoving)) return;
+  if (!state.engine || state.inFlight || !sources.kind) return;
+  if (!once && (state.paused || (early && sources.isMoving))) return;
   state.inFlight = true;
   state.lastSent = now;
   const { engine, source } = state;
@@ -359,12 +363,8 @@ const kick = () => {
 };
 
 async function lookOnce() {
-  const { paused } = state;
-  state.paused = false;
   while (state.inFlight) await new Promise((resolve) => setTimeout(resolve, 20));
-  const look = tick();
-  state.paused = paused;
-  await look;
+  await tick({ once: true });
 }
 
 function show(reading) {
@@ -400,17 +400,28 @@ function show(reading) {
 
 // ------------------------------------------------------------------ what the visitor does
 
+/** `open` gives whether the source is shown. Where it throws, the one before it goes on, or there is none any more. */
 async function use(kind, open) {
   try {
-    await open();
+    if (!await open()) return;
   } catch (error) {
+    if (!sources.kind) showSource(null);
     say(error.message);
     return;
   }
+  showSource(kind);
+  bars.clear();
+  if (['person', 'box'].includes(state.subject.mode)) pressSubject({ mode: 'auto' });
+  await state.engine?.ask('reset');
+  kick();
+}
+
+/** Another source is looked at, or none where `kind` is null: what belonged to the one before it goes. */
+function showSource(kind) {
   state.source += 1;
   state.paused = false;
-  $('#welcome').hidden = true;
-  $('#pause').disabled = kind === 'picture';
+  $('#welcome').hidden = kind !== null;
+  $('#pause').disabled = kind === null || kind === 'picture';
   $('#pause').setAttribute('aria-pressed', 'false');
   $('#pause').textContent = 'Pause';
   for (const button of document.querySelectorAll('[data-source]')) {
@@ -418,30 +429,26 @@ async function use(kind, open) {
   }
   $('#camera-choice').hidden = kind !== 'camera';
   stage.clear();
-  bars.clear();
-  if (['person', 'box'].includes(state.subject.mode)) pressSubject({ mode: 'auto' });
-  await state.engine?.ask('reset');
-  kick();
 }
 
 async function useCamera(deviceId) {
   await use('camera', async () => {
-    const id = await sources.camera(deviceId, cameraGone);
-    const cameras = await sources.cameras();
-    $('#cameras').replaceChildren(...cameras.map(({ deviceId: value, label }, index) =>
-      new Option(label || `Camera ${index + 1}`, value, false, value === id)));
+    const isShown = await sources.camera(deviceId, cameraGone);
+    if (isShown) {
+      $('#cameras').replaceChildren(...sources.cameras.map(({ deviceId: value, label }, index) =>
+        new Option(label || `Camera ${index + 1}`, value, false, value === sources.deviceId)));
+    }
+    return isShown;
   });
-  if (sources.kind === 'camera') $('#camera-choice').hidden = $('#cameras').options.length < 2;
+  if (sources.kind !== 'camera') return;
+  // Where the one that was chosen can't be opened, the one before it goes on.
+  $('#cameras').value = sources.deviceId;
+  $('#camera-choice').hidden = $('#cameras').options.length < 2;
 }
 
 function cameraGone() {
   sources.stop();
-  state.source += 1;
-  stage.clear();
-  $('#welcome').hidden = false;
-  $('#camera-choice').hidden = true;
-  $('#pause').disabled = true;
-  for (const button of document.querySelectorAll('[data-source]')) button.setAttribute('aria-pressed', 'false');
+  showSource(null);
   say('The camera was switched off or unplugged.', { action: 'Use it again', onAction: () => useCamera() });
 }
 

@@ -9,6 +9,8 @@ export class Teach {
   #engine;
   #isRunning;
   #timer = null;
+  /** Whether the engine hasn't yet said that it records: a second click then would start a second timer. */
+  #isStarting = false;
 
   /**
    * @param engine gives the engine, or null
@@ -53,11 +55,17 @@ export class Teach {
   }
 
   async #record() {
+    if (this.#isStarting) return undefined;
     if (this.#timer) return this.#finish();
     const name = this.#find('#teach-name').value.trim();
     if (!name) return this.#say('Give the label a name first.');
     if (!this.#isRunning()) return this.#say('Start the camera or a video first.');
-    await this.#ask('record', { label: name });
+    this.#isStarting = true;
+    try {
+      await this.#ask('record', { label: name });
+    } finally {
+      this.#isStarting = false;
+    }
     const button = this.#find('#teach-record');
     button.setAttribute('aria-pressed', 'true');
     button.textContent = 'Stop';

@@ -27,24 +27,33 @@ function closeNetwork() {
   }
 }
 
+async function choosePreparation() {
+  devicePixels?.destroy();
+  devicePixels = null;
+  if (wishedPreparation === 'host' || !isGpu()) return;
+  const pixels = new DevicePixels();
+  try {
+    if (await preparesAsHost(pixels)) devicePixels = pixels;
+  } finally {
+    if (!devicePixels) pixels.destroy();
+  }
+}
+
 /**
  * Whether the graphics processor prepares frames as the host does: what it makes of a drawn picture
  * is compared. A browser that can't copy to it, or changes colours on the way, leaves it to the host.
  */
-async function choosePreparation() {
-  devicePixels = null;
-  if (wishedPreparation === 'host' || !isGpu()) return;
-  const pixels = new DevicePixels();
+async function preparesAsHost(pixels) {
   const { bitmap, rgba } = await checkPicture();
   try {
-    if (!await pixels.fill(engine, bitmap)) return;
+    if (!await pixels.fill(engine, bitmap)) return false;
   } catch {
-    return;
+    return false;
   } finally {
     bitmap.close();
   }
   const { levels, detector } = await engine.comparePreparation(rgba, [12.5, 8, 70, 61]);
-  if (Math.max(levels, detector) <= MOST_LEVELS) devicePixels = pixels;
+  return Math.max(levels, detector) <= MOST_LEVELS;
 }
 
 /** Reads a frame: prepared by the graphics processor, or else by the host. */

@@ -10,6 +10,7 @@ pub mod folder;
 pub mod folder_lock;
 pub mod goemotions;
 mod guard;
+mod npy;
 pub mod pairs;
 pub mod prepare;
 pub mod shards;

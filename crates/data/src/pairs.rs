@@ -61,6 +61,9 @@ pub trait PairedCorpus: Send + Sync {
     }
 
     /// What the subject of a pair shows, without drawing it.
+    ///
+    /// Once a pair was made of another clip, because its own can't be read, this and
+    /// [`spoken`](Self::spoken) tell of that clip.
     fn emotion(&self, index: u64) -> Emotion;
 
     /// Text and sentiment logits of a pair, without drawing it.

@@ -5,6 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Largest number accepted in a configuration; a file may say anything.
+pub(crate) const MAX_NUMBER: usize = 1 << 20;
+/// Most parameters accepted; the largest CLIP that was published, ViT-bigG/14, has 2.5 billion.
+pub(crate) const MAX_PARAMETERS: f64 = 8e9;
+
 /// Non-linearity of the feed-forward blocks; a property of the checkpoint, not a free choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -421,11 +426,9 @@ impl EmotionClipConfig {
             ("temporal.feed_forward", self.temporal.feed_forward),
         ];
         for (field, value) in positive {
-            if value == 0 {
-                return Err(ConfigError {
-                    field,
-                    problem: "must be at least 1".to_owned(),
-                });
+            if !(1..=MAX_NUMBER).contains(&value) {
+                let problem = format!("{value} must lie in 1..={MAX_NUMBER}");
+                return Err(ConfigError { field, problem });
             }
         }
         let divides = [
@@ -505,7 +508,49 @@ impl EmotionClipConfig {
         if !(0.0..1.0).contains(&self.temporal.dropout) {
             return error("temporal.dropout", "must lie in [0, 1)".into());
         }
+        let parameters = self.rough_parameter_count();
+        if parameters > MAX_PARAMETERS {
+            let problem = format!(
+                "these numbers make {:.0} billion parameters; {:.0} are the most",
+                parameters / 1e9,
+                MAX_PARAMETERS / 1e9
+            );
+            return error("model", problem);
+        }
         Ok(())
+    }
+
+    /// The matrices of all encoders, in a type that no number of a file overflows.
+    fn rough_parameter_count(&self) -> f64 {
+        let of = |number: usize| number as f64;
+        let blocks = |layers: usize, width: usize, hidden: f64| {
+            of(layers) * (4.0 * of(width) * of(width) + 2.0 * of(width) * hidden)
+        };
+        let vision = &self.vision;
+        let patches = (of(vision.image_size) / of(vision.patch_size)).powi(2);
+        let patch = 3.0 * of(vision.patch_size) * of(vision.patch_size);
+        let (mut channels, mut stem) = (3.0, patch * of(vision.width));
+        if let PatchStem::Convolution { layers, .. } = &vision.stem {
+            stem = 0.0;
+            for [next, _] in layers {
+                stem += 9.0 * channels * of(*next);
+                channels = of(*next);
+            }
+        }
+        let frame = stem
+            + patches * of(vision.width)
+            + blocks(
+                vision.layers,
+                vision.width,
+                of(vision.mlp_ratio) * of(vision.width),
+            );
+        let text = &self.text;
+        let rows = of(text.vocab_size) + of(text.context_length);
+        let text = rows * of(text.width) + blocks(text.layers, text.width, 4.0 * of(text.width));
+        let temporal = &self.temporal;
+        let fused = of(temporal.frames) * of(self.embed_dim)
+            + blocks(temporal.layers, self.embed_dim, of(temporal.feed_forward));
+        frame + text + fused
     }
 }
 
@@ -543,5 +588,15 @@ mod tests {
         let mut config = EmotionClipConfig::nano();
         config.text.vocab_size = 100;
         assert_eq!(config.validate().unwrap_err().field, "text.vocab_size");
+        // What a damaged or hostile file may say.
+        let mut config = EmotionClipConfig::nano();
+        config.temporal.frames = usize::MAX;
+        assert_eq!(config.validate().unwrap_err().field, "temporal.frames");
+        let mut config = EmotionClipConfig::nano();
+        (config.text.width, config.text.layers) = (MAX_NUMBER, MAX_NUMBER);
+        assert_eq!(config.validate().unwrap_err().field, "model");
+        let mut config = EmotionClipConfig::nano();
+        config.temporal.layers = usize::MAX;
+        assert_eq!(config.validate().unwrap_err().field, "model");
     }
 }

@@ -89,12 +89,11 @@ impl StreamingEncoder {
     /// Give a model on a device without autodiff (burn's `valid()` makes one): training mode would
     /// drop features and keep every frame's graph.
     pub fn new(model: EmotionClip, preprocess: Preprocess, warm_up: WarmUp) -> Self {
-        let window = VecDeque::with_capacity(model.config().temporal.frames);
         Self {
             model,
             preprocess,
             warm_up,
-            window,
+            window: VecDeque::new(),
         }
     }
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use emotionclip::preprocess::SubjectBox;
 
 use super::error::{BenchmarkError, SampleFault};
-use super::npy::Matrix;
 use super::part::{PartBuilder, ProbePart, ProbeSample, SubjectFrame, part_name};
 use super::paths::{below, pictures};
 use super::{ProbeDataset, ProbeOptions};
 use crate::decode::spread_indices;
+use crate::npy::Matrix;
 use crate::synthetic::Split;
 
 const DATASET: ProbeDataset = ProbeDataset::Bold;

@@ -5,10 +5,10 @@ use std::path::Path;
 use emotionclip::preprocess::SubjectBox;
 
 use super::error::{BenchmarkError, SampleFault};
-use super::npy::Matrix;
 use super::part::{PartBuilder, ProbePart, ProbeSample, SubjectFrame, part_name};
 use super::paths::{below, existing};
 use super::{ProbeDataset, ProbeOptions};
+use crate::npy::Matrix;
 use crate::synthetic::Split;
 
 const DATASET: ProbeDataset = ProbeDataset::Emotic;

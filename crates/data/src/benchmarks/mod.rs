@@ -34,7 +34,6 @@ pub mod fixtures;
 mod liris_accede;
 mod meld;
 mod movie_graphs;
-mod npy;
 mod part;
 mod paths;
 mod set;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::video::LARGEST_RATE;
+
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {fault}", path.display())]
@@ -44,6 +46,9 @@ pub enum DecodeFault {
     /// FFmpeg could not read the video.
     #[error("not a readable video ({0}); check that a player opens it")]
     Video(String),
+    /// More or fewer frames per second than any video has.
+    #[error("cannot be read at {0} frames a second; give a rate above 0, up to {LARGEST_RATE}")]
+    Rate(f64),
     /// A video or folder that holds no frame.
     #[error("{0}; give one with at least one frame")]
     NoFrames(&'static str),

@@ -21,7 +21,7 @@ use super::picture::{LARGEST_PICTURE, LARGEST_SIDE};
 /// Frames per second where a video does not tell its own rate.
 const FALLBACK_RATE: f64 = 25.0;
 /// Rates beyond this are timebases that a container passes off as a frame rate.
-const LARGEST_RATE: f64 = 1000.0;
+pub(super) const LARGEST_RATE: f64 = 1000.0;
 /// Most bytes of FFmpeg's messages that are kept.
 const KEPT_MESSAGES: usize = 4096;
 
@@ -131,14 +131,15 @@ impl VideoFrames {
     /// Opens a video at `rate` frames per second; without one, at its own rate.
     ///
     /// # Errors
-    /// As [`VideoInfo::of`], and no `ffmpeg`.
+    /// As [`VideoInfo::of`], no `ffmpeg`, and a rate that no video is read at.
     pub fn open(path: &Path, rate: Option<f64>) -> Result<Self, DecodeError> {
         let rate = match rate {
-            Some(rate) if rate > 0.0 && rate <= LARGEST_RATE => {
+            Some(rate) => {
+                check_rate(rate).map_err(|fault| fault.at(path))?;
                 check_file(path)?;
                 rate
             }
-            _ => VideoInfo::of(path)?.rate,
+            None => VideoInfo::of(path)?.rate,
         };
         let mut process = Command::new("ffmpeg")
             .args([
@@ -150,7 +151,8 @@ impl VideoFrames {
             ])
             .arg("-i")
             .arg(local(path))
-            .args(["-map", "0:v:0", "-vf", &format!("fps={rate}")])
+            // A capital V leaves out cover pictures.
+            .args(["-map", "0:V:0", "-vf", &format!("fps={rate}")])
             .args([
                 "-f",
                 "image2pipe",
@@ -217,7 +219,15 @@ impl VideoFrames {
         let messages = self.messages.take().map(JoinHandle::join);
         let messages = messages.and_then(Result::ok).unwrap_or_default();
         if !status.success() {
-            return Err(video_fault(&messages, &self.path));
+            // A file of sound alone is told apart from a damaged one.
+            let probed = (self.next == 0).then(|| VideoInfo::of(&self.path));
+            return Err(match probed {
+                Some(Err(DecodeError {
+                    fault: fault @ DecodeFault::NoFrames(_),
+                    ..
+                })) => fault,
+                _ => video_fault(&messages, &self.path),
+            });
         }
         if self.next == 0 {
             return Err(DecodeFault::NoFrames("the video holds no frame"));
@@ -298,6 +308,15 @@ pub(super) fn check_file(path: &Path) -> Result<(), DecodeError> {
     Ok(())
 }
 
+/// Refuses frames per second that no video is read at.
+pub(super) fn check_rate(rate: f64) -> Result<(), DecodeFault> {
+    if rate > 0.0 && rate <= LARGEST_RATE {
+        Ok(())
+    } else {
+        Err(DecodeFault::Rate(rate))
+    }
+}
+
 pub(super) fn start_fault(program: &'static str, error: std::io::Error) -> DecodeFault {
     if error.kind() == std::io::ErrorKind::NotFound {
         DecodeFault::NoProgram(program)
@@ -344,5 +363,48 @@ mod tests {
     fn a_report_without_streams_says_so() {
         let report: ProbeReport = serde_json::from_str("{}").unwrap();
         assert!(matches!(report.info(), Err(DecodeFault::NoFrames(_))));
+    }
+
+    #[test]
+    fn a_rate_that_no_video_has_is_refused() {
+        for rate in [1000.5, 0.0, -8.0, f64::INFINITY, f64::NAN] {
+            let error = VideoFrames::open(Path::new("a.mp4"), Some(rate)).unwrap_err();
+            assert!(matches!(error.fault, DecodeFault::Rate(_)), "{error}");
+        }
+        assert!(check_rate(1000.0).is_ok());
+        assert_eq!(
+            DecodeFault::Rate(5000.0).at(Path::new("a.mp4")).to_string(),
+            "a.mp4: cannot be read at 5000 frames a second; give a rate above 0, up to 1000"
+        );
+    }
+
+    mod needs_ffmpeg {
+        use super::*;
+
+        #[test]
+        fn a_cover_picture_is_no_video() {
+            let folder = tempfile::tempdir().unwrap();
+            let (cover, song) = (folder.path().join("a.png"), folder.path().join("a.mp4"));
+            RgbImage::new(16, 16).save(&cover).unwrap();
+            let tone = ["-f", "lavfi", "-i", "sine=440:duration=0.2"];
+            let status = Command::new("ffmpeg")
+                .args(["-v", "error", "-nostdin"])
+                .args(tone)
+                .arg("-i")
+                .arg(&cover)
+                .args(["-map", "0", "-map", "1", "-c:v", "copy"])
+                .args(["-disposition:v:0", "attached_pic"])
+                .arg(&song)
+                .status()
+                .unwrap();
+            assert!(status.success());
+            let mut frames = VideoFrames::open(&song, Some(8.0)).unwrap();
+            let fault = frames.next().unwrap().unwrap_err().fault;
+            assert_eq!(
+                fault.to_string(),
+                "the file holds no video stream; give one with at least one frame"
+            );
+            assert!(frames.next().is_none());
+        }
     }
 }

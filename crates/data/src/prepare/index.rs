@@ -244,7 +244,7 @@ impl Parts {
             Some(DropReason::TooShort)
         } else if sentence.duration >= filters.shorter_than_secs {
             Some(DropReason::TooLong)
-        } else if (end + 1).saturating_sub(start) < filters.min_frames {
+        } else if end.saturating_add(1).saturating_sub(start) < filters.min_frames {
             Some(DropReason::TooFewFrames)
         } else if start < self.video.first || end >= last {
             Some(DropReason::FramesMissing)

@@ -27,6 +27,7 @@ use super::subjects::{BoxSpace, BoxesFile, parse_release};
 use super::work::{WorkFolder, partial_of, stamp, write_json};
 use crate::captions::Sentence;
 use crate::decode::FOLDER_RATE;
+use crate::npy::Matrix;
 
 /// Bytes of a JSON file of the release at most.
 const LARGEST_FILE: u64 = 1 << 33;
@@ -323,58 +324,117 @@ fn read_scores(files: &ReleaseFiles) -> Result<Option<Scores>, PrepareError> {
             return Err(PrepareError::Unusable(problem.to_owned()));
         }
     };
+    let malformed = |path: &Path, problem: String| PrepareError::Malformed {
+        path: path.to_owned(),
+        problem,
+    };
     let entries: Vec<ReleaseEntry> = read_foreign(index)?;
     let bytes = std::fs::read(logits).map_err(PrepareError::io(logits))?;
-    let rows = parse_npy(&bytes).map_err(|problem| PrepareError::Malformed {
-        path: logits.clone(),
-        problem,
+    let matrix = Matrix::parse(&bytes).map_err(|problem| {
+        let advice = "save the logits, [N, 7], with numpy.save";
+        malformed(logits, format!("{problem}; {advice}"))
     })?;
+    let rows = matrix.rows();
     if rows.len() != entries.len() {
         let problem = format!(
             "{} rows for {} entries of the index; give those that belong together",
             rows.len(),
             entries.len()
         );
-        return Err(PrepareError::Malformed {
-            path: logits.clone(),
-            problem,
-        });
+        return Err(malformed(logits, problem));
     }
-    let scores = entries.into_iter().zip(rows).map(|(entry, logits)| {
-        let neutral = entry.neutral_score;
-        (
-            (
-                entry.video_id,
-                entry.start_frame,
-                entry.end_frame,
-                entry.text,
-            ),
-            SentenceScore { logits, neutral },
-        )
-    });
-    Ok(Some(scores.collect()))
+    // JSON has no numbers beyond the finite ones: written out they would be no scores any more.
+    let mut scores = Scores::new();
+    for (number, (entry, row)) in entries.into_iter().zip(rows).enumerate() {
+        let Ok(row) = <[f64; Emotion::COUNT]>::try_from(row) else {
+            let problem = format!("{} numbers a row; give 7 logits each", row.len());
+            return Err(malformed(logits, problem));
+        };
+        let (row, neutral) = (row.map(|logit| logit as f32), entry.neutral_score);
+        if !row.iter().all(|logit| logit.is_finite()) {
+            let problem =
+                format!("row {number} (from 0) holds what is no finite number; compute it again");
+            return Err(malformed(logits, problem));
+        }
+        if !neutral.is_finite() {
+            let problem =
+                format!("neutral_score of entry {number} (from 0) is too large; compute it again");
+            return Err(malformed(index, problem));
+        }
+        let key = (
+            entry.video_id,
+            entry.start_frame,
+            entry.end_frame,
+            entry.text,
+        );
+        let score = SentenceScore {
+            logits: row,
+            neutral,
+        };
+        scores.insert(key, score);
+    }
+    Ok(Some(scores))
 }
 
-/// Rows of seven of a NumPy file of 32-bit floats.
-fn parse_npy(bytes: &[u8]) -> Result<Vec<[f32; Emotion::COUNT]>, String> {
-    let wrong = || "no NumPy file of float32 [N, 7]; save the logits with numpy.save".to_owned();
-    let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or_else(wrong)?;
-    let (header, data) = match rest {
-        [1, _, a, b, rest @ ..] => rest.split_at_checked(usize::from(u16::from_le_bytes([*a, *b]))),
-        [2 | 3, _, a, b, c, d, rest @ ..] => {
-            rest.split_at_checked(u32::from_le_bytes([*a, *b, *c, *d]) as usize)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::npy::to_bytes;
+
+    /// Scores of three sentences of one video.
+    fn scores(rows: &[Vec<f64>], neutral: &str) -> Result<Scores, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let (index, logits) = (
+            folder.path().join("index.json"),
+            folder.path().join("a.npy"),
+        );
+        let entry = |number: usize| {
+            format!(
+                r#"{{"video_id": "a", "start_frame": {number}, "end_frame": 9, "text": "words",
+                     "neutral_score": {neutral}}}"#
+            )
+        };
+        let entries: Vec<String> = (0..3).map(entry).collect();
+        std::fs::write(&index, format!("[{}]", entries.join(","))).unwrap();
+        std::fs::write(&logits, to_bytes(rows)).unwrap();
+        let files = ReleaseFiles {
+            videos: folder.path().to_owned(),
+            captions: None,
+            index: Some(index),
+            sentiment_logits: Some(logits),
+        };
+        let read = read_scores(&files).map_err(|error| error.to_string())?;
+        Ok(read.unwrap())
+    }
+
+    #[test]
+    fn a_score_that_is_not_finite_is_named_with_its_file_and_row() {
+        let whole = vec![vec![0.5; 7]; 3];
+        let read = scores(&whole, "0.25").unwrap();
+        assert_eq!(read.len(), 3);
+        assert!(read.values().all(|score| score.logits == [0.5; 7]));
+        for wrong in [f64::NAN, f64::INFINITY, -1e300] {
+            let mut rows = whole.clone();
+            rows[1][3] = wrong;
+            let error = scores(&rows, "0.25").unwrap_err();
+            assert!(error.contains("a.npy: row 1 "), "{error}");
+            assert!(!error.contains('\n'), "{error}");
         }
-        _ => None,
+        let error = scores(&whole, "1e300").unwrap_err();
+        assert!(
+            error.contains("index.json: neutral_score of entry 0 "),
+            "{error}"
+        );
     }
-    .ok_or_else(wrong)?;
-    let header = String::from_utf8_lossy(header).replace(' ', "");
-    let is_right = header.contains("'descr':'<f4'")
-        && header.contains("'fortran_order':False")
-        && header.contains(",7)");
-    let (values, rest) = data.as_chunks::<4>();
-    let (rows, partial) = values.as_chunks::<{ Emotion::COUNT }>();
-    if !is_right || !rest.is_empty() || !partial.is_empty() {
-        return Err(wrong());
+
+    #[test]
+    fn logits_of_another_shape_are_refused() {
+        let refused = |rows: usize, width: usize| {
+            let logits = vec![vec![0.5; width]; rows];
+            scores(&logits, "0.25").unwrap_err()
+        };
+        assert!(refused(2, 7).contains("2 rows for 3 entries"));
+        assert!(refused(3, 6).contains("6 numbers a row"));
+        assert!(refused(0, 7).contains("numpy.save"));
     }
-    Ok(rows.iter().map(|row| row.map(f32::from_le_bytes)).collect())
 }

@@ -144,10 +144,14 @@ fn prepare(work: &WorkFolder, id: &str, source: &BoxSource) -> Result<Outcome, F
     }
     let (space, frames, dropped) = match source {
         BoxSource::Detect { detector, .. } => {
-            let detector = detector.lock().map_err(|_| {
-                PrepareError::Unusable("the detector failed in another thread".to_owned())
-            })?;
-            let detector = detector.clone();
+            // A copy, so that the lock is free again before the work begins: held, it would let one
+            // video at a time through.
+            let detector = {
+                let shared = detector.lock().map_err(|_| {
+                    PrepareError::Unusable("the detector failed in another thread".to_owned())
+                })?;
+                shared.clone()
+            };
             let frames = detect(&folder.join("frames"), &video, &captions, &detector)
                 .map_err(|reason| Skip::broken(id, reason))?;
             (BoxSpace::Frame, frames, Vec::new())
@@ -194,11 +198,12 @@ fn prepare(work: &WorkFolder, id: &str, source: &BoxSource) -> Result<Outcome, F
 fn spoken_frames(video: &VideoFile, captions: &CaptionFile) -> Vec<usize> {
     let mut is_wanted = vec![false; video.frames];
     for sentence in &captions.sentences {
-        for number in frame_range(sentence, video.fps) {
-            let index = number.checked_sub(video.first);
-            if let Some(flag) = index.and_then(|index| is_wanted.get_mut(index)) {
-                *flag = true;
-            }
+        // Imported times are whatever the file says: only frames that are there are gone through.
+        let range = frame_range(sentence, video.fps);
+        let start = range.start().saturating_sub(video.first);
+        let end = range.end().saturating_add(1).saturating_sub(video.first);
+        if let Some(wanted) = is_wanted.get_mut(start..end.min(video.frames)) {
+            wanted.fill(true);
         }
     }
     let numbers = (video.first..).zip(is_wanted);
@@ -346,4 +351,55 @@ fn checked(stored: &[f64], extent: [f32; 2]) -> Result<StoredBox, &'static str> 
         return Err("outside the frame");
     }
     Ok([x1, y1, x2, y2, score])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::captions::Sentence;
+
+    fn spoken_between(times: &[(f64, f64)]) -> Vec<usize> {
+        let video = VideoFile {
+            stamp: String::new(),
+            source: String::new(),
+            fps: 8.0,
+            first: 1,
+            frames: 24,
+            size: [64, 48],
+            digest: String::new(),
+            hashes: Vec::new(),
+        };
+        let sentences = times.iter().map(|(start, end)| Sentence {
+            text: "words".to_owned(),
+            start: *start,
+            end: *end,
+            duration: end - start,
+        });
+        let captions = CaptionFile {
+            stamp: String::new(),
+            source: String::new(),
+            grouping: None,
+            cues: times.len(),
+            faults: Vec::new(),
+            sentences: sentences.collect(),
+        };
+        spoken_frames(&video, &captions)
+    }
+
+    #[test]
+    fn frames_of_sentences_are_named_once_and_in_order() {
+        let overlapping = spoken_between(&[(1.0, 1.25), (0.5, 0.75), (1.25, 1.5)]);
+        assert_eq!(overlapping, [4, 5, 6, 8, 9, 10, 11, 12]);
+        // Frame 0 is none of this video's.
+        assert_eq!(spoken_between(&[(0.0, 0.25)]), [1, 2]);
+        assert!(spoken_between(&[(0.0, 0.0), (2.0, 1.0), (4.0, 5.0)]).is_empty());
+    }
+
+    #[test]
+    fn a_sentence_without_an_end_reaches_to_the_last_frame() {
+        let last: Vec<usize> = (16..=24).collect();
+        assert_eq!(spoken_between(&[(2.0, 1e18)]), last);
+        assert_eq!(spoken_between(&[(2.0, f64::MAX)]), last);
+        assert!(spoken_between(&[(1e18, f64::MAX)]).is_empty());
+    }
 }

@@ -53,6 +53,8 @@ pub struct ShardCorpus {
     order: ShardOrder,
     epochs: Mutex<BTreeMap<u64, Arc<Vec<usize>>>>,
     broken: Mutex<Broken>,
+    /// Clips that were given instead of broken ones, by the index of the pair.
+    replacements: Mutex<BTreeMap<u64, usize>>,
 }
 
 impl ShardCorpus {
@@ -77,6 +79,7 @@ impl ShardCorpus {
             order,
             epochs: Mutex::default(),
             broken: Mutex::default(),
+            replacements: Mutex::default(),
         })
     }
 
@@ -121,13 +124,28 @@ impl ShardCorpus {
                 self.pair_of(&sample, &chosen)
             });
             match pair {
-                Ok(pair) => return Ok(pair),
+                Ok(pair) => {
+                    let mut replacements = held(&self.replacements);
+                    if further == 0 {
+                        // What failed once, on the way from a server, may be whole the next time.
+                        replacements.remove(&index);
+                    } else {
+                        replacements.insert(index, clip);
+                    }
+                    return Ok(pair);
+                }
                 Err(reason) => self.count_broken(clip, reason)?,
             }
         }
         Err(PairError::new(
             "no clip of the shards can be read; run `trainer data check`",
         ))
+    }
+
+    /// The clip that a pair was last made of; before that, the one in its place.
+    fn given(&self, index: u64) -> usize {
+        let replacement = held(&self.replacements).get(&index).copied();
+        replacement.unwrap_or_else(|| self.clip(index, 0))
     }
 
     fn count_broken(&self, clip: usize, reason: String) -> Result<(), PairError> {
@@ -223,7 +241,7 @@ impl PairedCorpus for ShardCorpus {
     }
 
     fn spoken(&self, index: u64) -> (&str, [f32; Emotion::COUNT]) {
-        let entry = self.split.entry(self.clip(index, 0));
+        let entry = self.split.entry(self.given(index));
         entry.map_or(("", [0.0; Emotion::COUNT]), |entry| {
             (&entry.text, entry.sentiment)
         })

@@ -164,25 +164,26 @@ fn pairs_are_clips_with_masks_texts_and_sentiments() {
     );
 }
 
+/// Spoils the record of a clip.
+fn damage(folder: &Path, set: &ShardSet, index: usize) {
+    let sample = &set.samples()[index];
+    let path = folder.join(&set.list().shards[sample.shard].file);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[sample.offset as usize + 512..][..40].fill(b'!');
+    std::fs::write(&path, bytes).unwrap();
+}
+
 #[test]
 fn a_broken_clip_is_passed_over_and_named_until_there_are_too_many() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), 12);
     let set = ShardSet::open(folder.path()).unwrap();
-    let damage = |index: usize| {
-        let sample = &set.samples()[index];
-        let path = folder.path().join(&set.list().shards[sample.shard].file);
-        let mut bytes = std::fs::read(&path).unwrap();
-        // Into the record.
-        bytes[sample.offset as usize + 512..][..40].fill(b'!');
-        std::fs::write(&path, bytes).unwrap();
-    };
     let train = corpus(folder.path(), Split::Train, sampling());
     let clips = ShardSplit::new(set.clone(), Split::Train, 0.3)
         .unwrap()
         .clips()
         .to_vec();
-    damage(clips[0]);
+    damage(folder.path(), &set, clips[0]);
     let epoch = train.epoch_clips() as u64;
     let keys: BTreeSet<String> = (0..epoch)
         .map(|index| train.pair(index).unwrap().key)
@@ -199,7 +200,7 @@ fn a_broken_clip_is_passed_over_and_named_until_there_are_too_many() {
         2,
         "its checksum and its record"
     );
-    damage(clips[1]);
+    damage(folder.path(), &set, clips[1]);
     let failed = (0..epoch)
         .find_map(|index| train.pair(index).err())
         .unwrap()
@@ -208,6 +209,41 @@ fn a_broken_clip_is_passed_over_and_named_until_there_are_too_many() {
         failed.contains("2 of") && failed.contains("trainer data check"),
         "{failed}"
     );
+}
+
+#[test]
+fn a_clip_that_stands_in_for_a_broken_one_brings_its_own_label() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 12);
+    let set = ShardSet::open(folder.path()).unwrap();
+    let train = corpus(folder.path(), Split::Train, sampling());
+    let split = ShardSplit::new(set.clone(), Split::Train, 0.3).unwrap();
+    let broken = split.clips()[0];
+    let shard = folder
+        .path()
+        .join(&set.list().shards[set.samples()[broken].shard].file);
+    let whole = std::fs::read(&shard).unwrap();
+    damage(folder.path(), &set, broken);
+    let mut replaced = Vec::new();
+    for index in 0..4 * train.epoch_clips() as u64 {
+        let in_place = train.spoken(index).0.to_owned();
+        let pair = train.pair(index).unwrap();
+        assert_eq!(train.spoken(index), (pair.text.as_str(), pair.sentiment));
+        assert_eq!(train.emotion(index), pair.emotion);
+        if in_place != pair.text {
+            assert_eq!(in_place, set.samples()[broken].text);
+            replaced.push(index);
+        }
+    }
+    assert_eq!(replaced.len(), 4, "once an epoch");
+    // Where it can be read after all, it is itself again.
+    std::fs::write(shard, whole).unwrap();
+    for index in replaced {
+        let pair = train.peak_pair(index).unwrap();
+        assert_eq!(pair.text, set.samples()[broken].text);
+        assert_eq!(train.spoken(index).0, pair.text);
+        assert_eq!(train.emotion(index), pair.emotion);
+    }
 }
 
 #[test]

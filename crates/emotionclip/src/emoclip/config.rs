@@ -3,13 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Activation, ConfigError, EmotionClipConfig, SubjectEncoding, TemporalConfig, TemporalFusion,
-    TextConfig, VisionConfig,
+    Activation, ConfigError, EmotionClipConfig, MAX_NUMBER, MAX_PARAMETERS, SubjectEncoding,
+    TemporalConfig, TemporalFusion, TextConfig, VisionConfig,
 };
 use crate::optim::Rate;
 
-/// Largest number accepted in the temporal configuration; the release's largest is 2048.
-const MAX_NUMBER: usize = 1 << 20;
 /// Largest joint width of the heads; the release's is 16,384.
 const MAX_INNER_WIDTH: usize = 1 << 24;
 
@@ -205,6 +203,15 @@ impl EmoClipConfig {
         if temporal.heads.saturating_mul(temporal.head_width) > MAX_INNER_WIDTH {
             let problem = format!("heads · head_width must not exceed {MAX_INNER_WIDTH}");
             return error("temporal.head_width", problem);
+        }
+        let inner = (temporal.heads * temporal.head_width) as f64;
+        let block = self.embed_dim as f64 * (4.0 * inner + 2.0 * temporal.feed_forward as f64);
+        if temporal.layers as f64 * block > MAX_PARAMETERS {
+            let problem = format!(
+                "makes more than {:.0} billion parameters",
+                MAX_PARAMETERS / 1e9
+            );
+            return error("temporal", problem);
         }
         if temporal.heads == 1 && temporal.head_width == self.embed_dim {
             // The release leaves `to_out` out in this one case.

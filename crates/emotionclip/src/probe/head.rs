@@ -29,6 +29,7 @@ pub struct LinearHead {
     labels: Vec<String>,
     normalise: bool,
     model_hash: Option<String>,
+    subject: Option<String>,
 }
 
 impl LinearHead {
@@ -70,6 +71,7 @@ impl LinearHead {
             labels,
             normalise: false,
             model_hash: None,
+            subject: None,
         })
     }
 
@@ -84,6 +86,13 @@ impl LinearHead {
     /// applied to the features of another.
     pub fn with_model_hash(mut self, hash: impl Into<String>) -> Self {
         self.model_hash = Some(hash.into());
+        self
+    }
+
+    /// Says who the subject was in the pictures that the probe was fitted on, in the words of the
+    /// trainer's `--subject`, so that it is shown others in the same way.
+    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
         self
     }
 
@@ -125,6 +134,11 @@ impl LinearHead {
     /// Hash of the encoder's weights, if the probe names one.
     pub fn model_hash(&self) -> Option<&str> {
         self.model_hash.as_deref()
+    }
+
+    /// Who the subject was in fitting, if the file tells.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
     }
 
     /// Probabilities, or values for ridge, `[N, O]` (row-major), computed in double precision so

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | tensor `weight` | F32 `[O, D]` |
 //! | tensor `bias` | F32 `[O]` |
-//! | metadata `emotionclip_probe` | JSON: `version` (1), `kind` (`multinomial`, `one_vs_rest` or `ridge`), `labels` (O strings), `normalise` (bool), `model_hash` (string or null) |
+//! | metadata `emotionclip_probe` | JSON: `version` (1), `kind` (`multinomial`, `one_vs_rest` or `ridge`), `labels` (O strings), `normalise` (bool), `model_hash` (string or null), perhaps `subject` (string, as the trainer's `--subject`) |
 //!
 //! All metadata is one entry because safetensors keeps entries in no order: so equal probes have
 //! equal bytes.
@@ -30,6 +30,8 @@ struct Header {
     labels: Vec<String>,
     normalise: bool,
     model_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
 }
 
 impl LinearHead {
@@ -44,6 +46,7 @@ impl LinearHead {
             labels: self.labels().to_vec(),
             normalise: self.normalises(),
             model_hash: self.model_hash().map(str::to_owned),
+            subject: self.subject().map(str::to_owned),
         };
         let header = serde_json::to_string(&header).map_err(file_error)?;
         let weight = little_endian(self.weights());
@@ -100,8 +103,12 @@ impl LinearHead {
         }
         let head = Self::new(header.kind, width, weights, bias, header.labels)?
             .with_normalisation(header.normalise);
-        Ok(match header.model_hash {
+        let head = match header.model_hash {
             Some(hash) => head.with_model_hash(hash),
+            None => head,
+        };
+        Ok(match header.subject {
+            Some(subject) => head.with_subject(subject),
             None => head,
         })
     }

@@ -16,7 +16,8 @@ pub struct ViewArgs {
     /// Who the subject is: whole, none, face[:n], detect[:n], box:x1,y1,x2,y2,
     /// crop:x1,y1,x2,y2 (pixels; the box alone fills the frame) or mask:FILE
     ///
-    /// Default: whole; for predict and zero-shot --input with the built-in mini, face.
+    /// Default: whole; for predict and zero-shot --input with the built-in mini, face; for predict
+    /// --probe as the probe was fitted.
     #[arg(long, value_name = "SUBJECT")]
     pub subject: Option<SubjectChoice>,
     /// Frames per second at which videos are read

@@ -20,8 +20,8 @@ use crate::context::{Context, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
 use crate::inputs::files::read_file;
 use crate::inputs::labels::LabelArgs;
-use crate::inputs::subject::{Person, Subject};
-use crate::models::{LoadedModel, ModelArgs};
+use crate::inputs::subject::{Person, Subject, SubjectChoice};
+use crate::models::{LoadedModel, ModelArgs, OpenedModel};
 
 /// Frames shown on the page; each further one would halve their size.
 const SHOWN_FRAMES: usize = 12;
@@ -131,11 +131,11 @@ struct Watched {
 pub fn run(args: &PredictArgs, context: &Context) -> anyhow::Result<()> {
     let media = Media::open(&args.input).map_err(bad_input)?;
     let model = args.model.open(context)?;
-    let choice = args.view.subject_for(&model);
+    let probe = args.probe.as_deref().map(read_probe).transpose()?;
+    let choice = choose_subject(args, probe.as_ref(), &model)?;
     let subject = Subject::read(&choice)?;
     let labels = args.labels.label_set(None, &model.label_texts()?)?;
     let format = args.out.as_deref().map(Format::of).transpose()?;
-    let probe = args.probe.as_deref().map(read_probe).transpose()?;
     let device = context.open_device()?;
     let model = model.load(&device.device)?;
     if let (Some(head), Some(path)) = (&probe, &args.probe) {
@@ -268,6 +268,29 @@ fn join(
             probe,
         })
         .collect())
+}
+
+/// The subject asked for, else the one that the probe was fitted on, else as the model wants to be
+/// shown pictures.
+fn choose_subject(
+    args: &PredictArgs,
+    probe: Option<&LinearHead>,
+    model: &OpenedModel,
+) -> anyhow::Result<SubjectChoice> {
+    let fitted = probe.and_then(LinearHead::subject);
+    match (&args.view.subject, fitted, &args.probe) {
+        (None, Some(fitted), Some(path)) => fitted
+            .parse()
+            .map_err(|fault: String| bad_input(format!("{}: {fault}", path.display()))),
+        (Some(asked), Some(fitted), Some(path)) if asked.to_string() != fitted => {
+            tracing::warn!(
+                "{}: fitted with --subject {fitted}; what it says of --subject {asked} means little",
+                path.display()
+            );
+            Ok(asked.clone())
+        }
+        _ => Ok(args.view.subject_for(model)),
+    }
 }
 
 fn read_probe(path: &Path) -> anyhow::Result<LinearHead> {

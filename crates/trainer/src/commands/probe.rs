@@ -25,7 +25,7 @@ use crate::failure::{OrBadInput, bad_input};
 use crate::inputs::cache::{CacheArgs, FeatureCache};
 use crate::inputs::features::{Embedded, FeatureExtractor};
 use crate::inputs::labels::read_mapping;
-use crate::inputs::subject::Subject;
+use crate::inputs::subject::{Subject, SubjectChoice};
 use crate::models::{LoadedModel, ModelArgs};
 
 const EXAMPLES: &str = "\
@@ -209,7 +209,7 @@ fn run_classes(
         }
     };
     let fitted = fitted.map_err(|error| dataset_fault(args, &error))?;
-    let (head, warnings) = finish_head(fitted, dataset.labels.clone(), &model)?;
+    let (head, warnings) = finish_head(args, fitted, dataset.labels.clone(), &model)?;
     let predict = |features| -> anyhow::Result<Vec<usize>> {
         Ok(head
             .predict(features)?
@@ -277,6 +277,7 @@ fn dataset_fault(args: &ProbeArgs, error: &ProbeError) -> anyhow::Error {
 }
 
 fn finish_head(
+    args: &ProbeArgs,
     fitted: LinearFit,
     names: Vec<String>,
     model: &LoadedModel,
@@ -286,10 +287,13 @@ fn finish_head(
         tracing::warn!("{warning}");
     }
     let head = fitted.into_head(names).or_bad_input("probe")?;
-    Ok((
-        head.with_normalisation(true).with_model_hash(&*model.hash),
-        warnings,
-    ))
+    let head = head.with_normalisation(true).with_model_hash(&*model.hash);
+    let head = match args.view.subject() {
+        // Of one picture; others have theirs.
+        SubjectChoice::Mask(_) => head,
+        subject => head.with_subject(subject.to_string()),
+    };
+    Ok((head, warnings))
 }
 
 fn provenance<'a>(

@@ -120,7 +120,9 @@ struct Trial {
 pub fn run(args: &DemoArgs, context: &Context) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut config = if args.resume {
-        RunConfig::read(&existing_config(&args.run)?)?
+        let config = RunConfig::read(&existing_config(&args.run)?)?;
+        args.overrides.check_resumed(&config)?;
+        config
     } else {
         RunConfig::nano()
     };

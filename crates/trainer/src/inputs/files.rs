@@ -38,10 +38,10 @@ pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The content of a text file, which may be empty; a byte order mark is taken off.
+/// The content of a text file that must have some; a byte order mark is taken off.
 ///
 /// # Errors
-/// Bad input for a file that can't be read or is not UTF-8.
+/// As [`read_file`]; bad input for a file that is not UTF-8.
 pub fn read_text(path: &Path) -> anyhow::Result<String> {
     let text = String::from_utf8(read_file(path)?).map_err(|error| {
         let position = error.utf8_error().valid_up_to();

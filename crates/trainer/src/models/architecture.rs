@@ -58,7 +58,7 @@ impl Shapes<'_> {
             .keys()
             .filter_map(number)
             .max()
-            .map_or(0, |last| last + 1)
+            .map_or(0, |last| last.saturating_add(1))
     }
 
     fn vision(&self) -> Result<VisionConfig, String> {

@@ -141,6 +141,16 @@ fn inside(folder: &Path, file: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// Whether an earlier export into more or fewer shards may have written it.
+fn is_shard(name: &str) -> bool {
+    let number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = name
+        .strip_prefix("model-")
+        .and_then(|rest| rest.strip_suffix(".safetensors"))
+        .and_then(|rest| rest.split_once("-of-"));
+    numbers.is_some_and(|(index, count)| number(index) && number(count))
+}
+
 /// Writes a folder as a whole: beside its place first, then renamed. An older export there is
 /// replaced.
 ///
@@ -157,7 +167,7 @@ pub fn write_folder(folder: &Path, files: &[NamedFile]) -> anyhow::Result<()> {
     }
     let known = |entry: &std::fs::DirEntry| {
         let name = entry.file_name().to_string_lossy().into_owned();
-        files.iter().any(|(file, _)| *file == name) || name.ends_with(".safetensors")
+        files.iter().any(|(file, _)| *file == name) || is_shard(&name)
     };
     if let Ok(entries) = std::fs::read_dir(folder)
         && let Some(foreign) = entries.flatten().find(|entry| !known(entry))
@@ -177,4 +187,40 @@ pub fn write_folder(folder: &Path, files: &[NamedFile]) -> anyhow::Result<()> {
         std::fs::remove_dir_all(folder).with_context(failed)?;
     }
     std::fs::rename(staged.keep(), folder).with_context(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::BadInput;
+
+    #[test]
+    fn an_older_export_is_replaced_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("web");
+        let file = |name: &str| (name.to_owned(), Bytes::from_static(b"new"));
+        write_folder(
+            &out,
+            &[
+                file("config.json"),
+                file("model-00001-of-00002.safetensors"),
+            ],
+        )
+        .unwrap();
+        write_folder(
+            &out,
+            &[
+                file("config.json"),
+                file("model-00001-of-00001.safetensors"),
+            ],
+        )
+        .unwrap();
+        assert!(!out.join("model-00001-of-00002.safetensors").exists());
+        // Somebody's model is no part of an export.
+        let model = out.join("mine.safetensors");
+        std::fs::write(&model, b"old").unwrap();
+        let error = write_folder(&out, &[file("config.json")]).unwrap_err();
+        assert!(error.is::<BadInput>() && error.to_string().contains("mine.safetensors"));
+        assert_eq!(std::fs::read(&model).unwrap(), b"old");
+    }
 }

@@ -581,8 +581,28 @@ impl Stage {
     /// Changes how long the stage is; a warm-up that would fill it is shortened.
     pub fn set_steps(&mut self, steps: usize) {
         self.steps = steps;
-        if let Schedule::Cosine { warmup_steps, .. } = &mut self.schedule {
+        if let Schedule::Cosine { warmup_steps, .. } | Schedule::Release { warmup_steps, .. } =
+            &mut self.schedule
+        {
             *warmup_steps = (*warmup_steps).min(steps / 2);
+        }
+    }
+
+    /// Makes the stage longer or shorter by a factor, its schedule with it.
+    pub fn scale(&mut self, factor: f64) {
+        let scaled = |number: usize| (number as f64 * factor).round() as usize;
+        self.steps = scaled(self.steps).max(1);
+        match &mut self.schedule {
+            Schedule::Constant => {}
+            Schedule::Cosine { warmup_steps, .. } => *warmup_steps = scaled(*warmup_steps),
+            Schedule::Release {
+                epochs,
+                warmup_steps,
+                ..
+            } => {
+                *warmup_steps = scaled(*warmup_steps);
+                *epochs = scaled(*epochs).max(1);
+            }
         }
     }
 }
@@ -593,5 +613,41 @@ fn one_line(error: &toml::de::Error) -> String {
     match error.span() {
         Some(span) => format!("byte {}: {message}", span.start),
         None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn released() -> Stage {
+        RunConfig::release(Preset::VitB32).stages.remove(0)
+    }
+
+    #[test]
+    fn a_warm_up_never_fills_a_stage_of_another_length() {
+        let mut stage = released();
+        stage.set_steps(100);
+        let Schedule::Release { warmup_steps, .. } = stage.schedule else {
+            panic!("the release's schedule");
+        };
+        assert_eq!((stage.steps, warmup_steps), (100, 50));
+    }
+
+    #[test]
+    fn a_budget_scales_a_schedule_too() {
+        let mut stage = released();
+        let steps = stage.steps;
+        stage.scale(2.0);
+        let Schedule::Release {
+            epochs,
+            warmup_steps,
+            ..
+        } = stage.schedule
+        else {
+            panic!("the release's schedule");
+        };
+        assert_eq!(stage.steps, 2 * steps);
+        assert_eq!((epochs, warmup_steps), (2 * RELEASE_EPOCHS, 20_000));
     }
 }

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use emotionclip::config::{Preset, SubjectEncoding, TemporalFusion};
 use emotionclip::loss::KlDirection;
+use emotionclip::optim::Schedule;
 use emotionclip_data::shards::ShardSet;
 
 pub use config::{
@@ -107,6 +108,27 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// Whether the settings may be given to a run that goes on.
+    ///
+    /// # Errors
+    ///
+    /// Bad input for those that would change what it has learned by: a factor that its steps have had
+    /// already, another seed.
+    pub fn check_resumed(&self, config: &RunConfig) -> anyhow::Result<()> {
+        if self.budget.is_some() {
+            return Err(bad_input(
+                "--budget: the run's length was set when it began; leave it out to resume",
+            ));
+        }
+        match self.seed {
+            Some(seed) if seed != config.seed => Err(bad_input(format!(
+                "--seed: the run has seed {}; leave it out to resume",
+                config.seed
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Applies the given settings.
     ///
     /// # Errors
@@ -158,7 +180,7 @@ impl Overrides {
                 return Err(bad_input("--budget: must be a positive number"));
             }
             for stage in &mut config.stages {
-                stage.steps = ((stage.steps as f64 * budget).round() as usize).max(1);
+                stage.scale(budget);
             }
         }
         if let Some(batch_size) = self.batch_size {
@@ -217,7 +239,9 @@ fn parse_direction(text: &str) -> Result<KlDirection, String> {
 /// Bad input, or a run that failed; the newest good checkpoint stays.
 pub fn run(args: &PretrainArgs, context: &Context) -> anyhow::Result<()> {
     let mut config = if args.resume {
-        RunConfig::read(&existing_config(&args.run)?)?
+        let config = RunConfig::read(&existing_config(&args.run)?)?;
+        args.overrides.check_resumed(&config)?;
+        config
     } else if let Some(path) = &args.config {
         RunConfig::read(path)?
     } else if let Some(preset) = args.release {
@@ -229,6 +253,18 @@ pub fn run(args: &PretrainArgs, context: &Context) -> anyhow::Result<()> {
     if args.print_config {
         print!("{}", config.to_toml()?);
         return Ok(());
+    }
+    for stage in &config.stages {
+        if let Schedule::Release { warmup_steps, .. } = stage.schedule
+            && warmup_steps >= stage.steps
+        {
+            tracing::warn!(
+                "stage {}: its {} steps end within the warm-up of {warmup_steps}, so the rates stay far \
+                 below those of the recipe; it is meant for more clips",
+                stage.name,
+                stage.steps
+            );
+        }
     }
     let mut run = Run::open(&args.run, config, args.resume, context)?;
     let outcome = run.train(context)?;

@@ -28,7 +28,6 @@ use super::text_start::{self, TextStart};
 use super::validation::{accuracy, classify, classify_frames, described};
 use crate::context::{Context, OpenDevice, write_atomically};
 use crate::failure::{OrBadInput, bad_input};
-use crate::inputs::files::read_text;
 use crate::run_folder::{CONFIG, RunLock, occupied, refuse_existing};
 
 const METRICS: &str = "metrics.jsonl";
@@ -47,7 +46,7 @@ pub struct History {
 }
 
 impl History {
-    /// What a run's metrics tell; nothing of a run that has none yet.
+    /// What a run's metrics tell.
     fn read(folder: &Path) -> anyhow::Result<Self> {
         #[derive(Deserialize)]
         struct Record {
@@ -57,11 +56,9 @@ impl History {
             validation_accuracy: Option<f64>,
         }
         let path = folder.join(METRICS);
-        if !path.exists() {
-            return Ok(Self::default());
-        }
+        let metrics = std::fs::read_to_string(&path).or_bad_input(path.display())?;
         let mut history = Self::default();
-        for (number, line) in (1..).zip(read_text(&path)?.lines()) {
+        for (number, line) in (1..).zip(metrics.lines()) {
             let record: Record = serde_json::from_str(line)
                 .or_bad_input(format!("{}, line {number}", path.display()))?;
             if let (Some(loss), Some(rate)) = (record.loss, record.learning_rate) {

@@ -8,6 +8,7 @@ use emotionclip::tokenizer::{ClipTokenizer, Truncation};
 use emotionclip::zero_shot::LabelSet;
 use emotionclip_data::dfer::DferSample;
 use indicatif::ProgressBar;
+use serde::Serialize;
 
 use super::super::classification::argmax;
 use super::clips::{self, Purpose, ahead, draws};
@@ -18,7 +19,7 @@ use crate::models::read_back;
 const TEXT_BATCH: usize = 64;
 
 /// The texts of all classes as tokens, and how they are averaged.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ClassTexts {
     rows: Vec<Vec<u32>>,
     /// `[C, N]`: 1/n at each of a class's n texts.

@@ -175,6 +175,9 @@ struct UnitResult {
 #[derive(Debug, Serialize, Deserialize)]
 struct Predictions {
     model_sha256: String,
+    /// SHA-256 of the texts, clips and windows that they are of.
+    #[serde(default)]
+    asked_sha256: String,
     truth: Vec<usize>,
     predicted: Vec<usize>,
 }
@@ -546,7 +549,8 @@ impl Run<'_> {
         }
     }
 
-    /// The predictions on the unit's test part: those of an earlier call if the model is the same.
+    /// The predictions on the unit's test part: those of an earlier call if the model and what it is
+    /// asked are the same.
     #[expect(clippy::too_many_arguments, reason = "all of them are what is tested")]
     fn test(
         &self,
@@ -561,10 +565,14 @@ impl Run<'_> {
         let path = folder.join(PREDICTIONS);
         let samples = &unit.fold.test;
         let truth: Vec<usize> = samples.iter().map(|sample| sample.label).collect();
+        let seed = self.config.recipe.seed;
+        let clips: Vec<&str> = samples.iter().map(|sample| sample.key.as_str()).collect();
+        let asked_sha256 = Pretrained::hash(&serde_json::to_vec(&(texts, window, seed, &clips))?);
         let earlier = std::fs::read(&path).ok();
         let earlier = earlier.and_then(|json| serde_json::from_slice::<Predictions>(&json).ok());
         if let Some(earlier) = earlier
             && earlier.model_sha256 == model_sha256
+            && earlier.asked_sha256 == asked_sha256
             && earlier.truth == truth
         {
             return Ok(earlier);
@@ -572,11 +580,11 @@ impl Run<'_> {
         let classes = texts.embed(&model.model, &self.device.device);
         let bar = context.progress(samples.len() as u64, "test");
         bar.set_message(unit.name.clone());
-        let seed = self.config.recipe.seed;
         let predicted = predict(model, &classes, samples, window, seed, &bar)?;
         bar.finish_and_clear();
         let predictions = Predictions {
             model_sha256: model_sha256.to_owned(),
+            asked_sha256,
             truth,
             predicted,
         };

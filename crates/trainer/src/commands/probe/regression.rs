@@ -79,7 +79,7 @@ pub(super) fn run(
         Ridge { alpha: args.alpha }.fit(train, &train_values, outputs)
     };
     let fitted = fitted.map_err(|error| dataset_fault(args, &error))?;
-    let (head, mut warnings) = finish_head(fitted, targets.names.clone(), &model)?;
+    let (head, mut warnings) = finish_head(args, fitted, targets.names.clone(), &model)?;
     let predicted = head.predict(features(&parts.test)?)?;
     let truth: Vec<f64> = test_values.iter().map(|value| f64::from(*value)).collect();
     let per_output = if logistic {

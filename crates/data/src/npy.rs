@@ -1,4 +1,4 @@
-//! Matrices in NumPy's `.npy` files, as far as the benchmarks use them.
+//! Matrices in NumPy's `.npy` files, as far as the benchmarks and the release use them.
 //!
 //! No crate for it is in the tree, and what is needed is small: two-dimensional arrays of
 //! little-endian floats, integers or booleans in C order.
@@ -10,9 +10,9 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// Rows of numbers.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Matrix {
+pub(crate) struct Matrix {
     /// Numbers a row.
-    pub(super) width: usize,
+    pub(crate) width: usize,
     values: Vec<f64>,
 }
 
@@ -21,12 +21,16 @@ impl Matrix {
     ///
     /// # Errors
     /// A file that can't be read or holds no matrix.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
         Self::parse(&bytes)
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads a file's content; what is wrong with it is said without its name.
+    ///
+    /// # Errors
+    /// Content that is no matrix.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let (header, data) = split(bytes).ok_or("no NumPy array, or cut off")?;
         let kind = text_field(header, "descr").ok_or("a NumPy array of several fields")?;
         if header.contains("'fortran_order': True") {
@@ -57,13 +61,13 @@ impl Matrix {
     }
 
     /// The rows in order.
-    pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
         self.values.chunks_exact(self.width)
     }
 }
 
 /// A matrix of doubles as a file, for fixtures.
-pub(super) fn to_bytes(rows: &[Vec<f64>]) -> Vec<u8> {
+pub(crate) fn to_bytes(rows: &[Vec<f64>]) -> Vec<u8> {
     let width = rows.first().map_or(0, Vec::len);
     let mut header = format!(
         "{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, {width}), }}",
