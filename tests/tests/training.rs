@@ -168,7 +168,10 @@ fn a_killed_run_resumes_to_the_same_numbers() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+    let unfinished = run.join("checkpoints/.partial-1");
+    std::fs::create_dir(&unfinished).unwrap();
     let resumed = sandbox.json(&["pretrain", "--run", "killed", "--resume"]);
+    assert!(!unfinished.exists());
     assert_eq!(resumed["model_sha256"], whole["model_sha256"]);
     assert_eq!(resumed["final_loss"], whole["final_loss"]);
     assert_eq!(resumed["validation_accuracy"], whole["validation_accuracy"]);

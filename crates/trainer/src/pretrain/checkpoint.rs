@@ -18,6 +18,8 @@ const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 const PREFIX: &str = "step-";
+/// Of the folder that a checkpoint is written in.
+const PARTIAL: &str = ".partial-";
 
 /// What a run must know besides tensors. Data order and dropout follow from the step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,7 +76,8 @@ impl CheckpointFolder {
         Ok(found)
     }
 
-    /// Writes a checkpoint into a folder of its own and renames it into place.
+    /// Writes a checkpoint into a folder of its own and renames it into place; one of this step that is
+    /// there already is the same.
     ///
     /// # Errors
     ///
@@ -88,9 +91,12 @@ impl CheckpointFolder {
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("{}: cannot create", self.folder.display()))?;
         let target = self.folder.join(format!("{PREFIX}{}", state.step));
+        if target.exists() {
+            return Ok(target);
+        }
         // Removed by its drop if anything below fails.
         let partial = tempfile::Builder::new()
-            .prefix(".partial-")
+            .prefix(PARTIAL)
             .tempdir_in(&self.folder)
             .with_context(|| format!("{}: cannot write", self.folder.display()))?;
         let moments = write_safetensors(&optimizer.state()?, &BTreeMap::new());
@@ -108,9 +114,6 @@ impl CheckpointFolder {
                 )
             })?;
         }
-        if target.exists() {
-            fs::remove_dir_all(&target).with_context(|| target.display().to_string())?;
-        }
         fs::rename(partial.path(), &target).with_context(|| target.display().to_string())?;
         // The folder now lives under its new name: nothing is left to remove.
         let _ = partial.keep();
@@ -121,7 +124,16 @@ impl CheckpointFolder {
     fn remove_old(&self) -> anyhow::Result<()> {
         let all = self.list()?;
         let old = all.len().saturating_sub(self.keep);
-        for (_, path) in all.into_iter().take(old) {
+        let old = all.into_iter().take(old).map(|(_, path)| path);
+        // Those that a killed process was writing: the run is this one's alone.
+        let partial = fs::read_dir(&self.folder)?
+            .flatten()
+            .map(|entry| entry.path());
+        let partial = partial.filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(PARTIAL))
+        });
+        for path in old.chain(partial) {
             fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
         }
         Ok(())
