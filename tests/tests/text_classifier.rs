@@ -271,7 +271,7 @@ fn what_is_wrong_is_named() {
     );
     refuses(
         &["train", "--data", "corpus", "--run", "r", "--resume"],
-        &["config.toml", "no such file"],
+        &["r:", "no run to resume"],
     );
     sandbox.write("taken/config.toml", CONFIG);
     refuses(
