@@ -19,6 +19,7 @@ use crate::failure::{OrBadInput, bad_input};
 use crate::inputs::files::read_file;
 
 pub use emotionclip::checkpoint::web::MANIFEST_NAME;
+use emotionclip::checkpoint::web::is_shard_name;
 
 /// The configuration's file.
 const CONFIG_NAME: &str = "config.json";
@@ -141,16 +142,6 @@ fn inside(folder: &Path, file: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Whether an earlier export into more or fewer shards may have written it.
-fn is_shard(name: &str) -> bool {
-    let number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let numbers = name
-        .strip_prefix("model-")
-        .and_then(|rest| rest.strip_suffix(".safetensors"))
-        .and_then(|rest| rest.split_once("-of-"));
-    numbers.is_some_and(|(index, count)| number(index) && number(count))
-}
-
 /// Writes a folder as a whole: beside its place first, then renamed. An older export there is
 /// replaced.
 ///
@@ -165,9 +156,10 @@ pub fn write_folder(folder: &Path, files: &[NamedFile]) -> anyhow::Result<()> {
     if folder.is_file() {
         return Err(bad_input(format!("{name}: a file; give a folder to write")));
     }
+    // An older export may have had more shards.
     let known = |entry: &std::fs::DirEntry| {
         let name = entry.file_name().to_string_lossy().into_owned();
-        files.iter().any(|(file, _)| *file == name) || is_shard(&name)
+        files.iter().any(|(file, _)| *file == name) || is_shard_name(&name)
     };
     if let Ok(entries) = std::fs::read_dir(folder)
         && let Some(foreign) = entries.flatten().find(|entry| !known(entry))

@@ -26,6 +26,23 @@ const LEAST_COSINE: f64 = 0.999;
 /// Default size of a shard: small enough to retry and to keep several in flight.
 const DEFAULT_SHARD_BYTES: usize = 16 << 20;
 
+/// Name of the `number`th shard (from 1) of so many.
+fn shard_name(number: usize, count: usize) -> String {
+    format!("model-{number:05}-of-{count:05}.safetensors")
+}
+
+/// Whether a file has a shard's name, of any number of shards.
+pub fn is_shard_name(name: &str) -> bool {
+    let numbers = name
+        .strip_prefix("model-")
+        .and_then(|rest| rest.strip_suffix(".safetensors"))
+        .and_then(|rest| rest.split_once("-of-"));
+    numbers.is_some_and(|(number, count)| {
+        let numbers = (number.parse(), count.parse());
+        matches!(numbers, (Ok(number), Ok(count)) if shard_name(number, count) == name)
+    })
+}
+
 /// Precision of the matrices and convolution kernels in a bundle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -117,8 +134,7 @@ pub fn export(
         placed.push((name, index, encoded));
     }
 
-    let file_name =
-        |index: usize| format!("model-{:05}-of-{:05}.safetensors", index + 1, shards.len());
+    let file_name = |index: usize| shard_name(index + 1, shards.len());
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
     let shard_files = shards
         .iter()

@@ -125,19 +125,15 @@ pub fn built_in(kind: CorpusKind, corpus: CorpusConfig) -> RunConfig {
 }
 
 /// The same recipe with every stage longer or shorter, so that the sum is rounded and not each; a
-/// stage keeps a step at least, and a warm-up its share.
+/// stage keeps a step at least, and its schedule its share.
 pub fn scaled(mut config: RunConfig, factor: f64) -> RunConfig {
     let scale = |steps: usize| (steps as f64 * factor).round() as usize;
     let (mut before, mut done) = (0, 0);
     for stage in &mut config.stages {
         before += stage.steps;
+        stage.scale(factor);
         stage.steps = scale(before).saturating_sub(done).max(1);
         done += stage.steps;
-        if let Schedule::Cosine { warmup_steps, .. } | Schedule::Release { warmup_steps, .. } =
-            &mut stage.schedule
-        {
-            *warmup_steps = scale(*warmup_steps);
-        }
     }
     config
 }
